@@ -1,0 +1,31 @@
+//! Thalweg: exact rolling metrics and an exact Parquet lake from a Kafka-compatible log, with proof.
+//!
+//! The rooms, in an event's order:
+//!
+//! ```text
+//! decode ─► route ─► aggregate     what should happen: pure, same input, same output
+//!    └────► lake
+//! worker ─► port                   makes it happen, in order, through the port alone
+//! embedded, objects, sim           what the port is made of: one foreign system each
+//! cli                              the only one that joins them
+//! ```
+//!
+//! `model` (nouns) knows nobody; `topology` (what the user asked for) knows `model`; the four cores
+//! know these two and not each other. `tests/tidy.rs` holds the table.
+
+pub mod aggregate;
+pub mod decode;
+pub mod lake;
+pub mod model;
+pub mod port;
+pub mod route;
+pub mod sim;
+pub mod topology;
+pub mod worker;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+#[cfg(feature = "embedded")]
+pub mod objects;

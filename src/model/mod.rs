@@ -1,0 +1,22 @@
+//! Nouns of the field and their wire forms. Knows no other room.
+//!
+//! What passes from room to room is one of these. They hold no I/O, no clock and no policy: a
+//! [`Block`] knows how its bytes lie, not when one is sent.
+
+mod block;
+mod event;
+mod limits;
+mod number;
+mod position;
+mod record;
+mod rejection;
+mod wire;
+
+pub use block::*;
+pub use event::*;
+pub use limits::*;
+pub use number::*;
+pub use position::*;
+pub use record::*;
+pub use rejection::*;
+pub use wire::*;
