@@ -23,7 +23,7 @@ pub mod sim;
 pub mod topology;
 pub mod worker;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "embedded")]
 pub mod cli;
 #[cfg(feature = "embedded")]
 pub mod embedded;
