@@ -7,12 +7,17 @@
 //! file is said before anything is started or written. Never: a decision about an event.
 
 mod args;
+mod cases;
 mod check;
 mod completions;
 mod exit;
 mod files;
+mod memory;
+mod metrics;
 mod pending;
 mod river;
+mod test;
+mod topic;
 mod when;
 
 use args::{Arguments, Verb};
@@ -43,6 +48,8 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
     match verb {
         Verb::Check(arguments) => check::check(&arguments, out),
         Verb::Completions(arguments) => completions::completions(&arguments, out),
+        Verb::Metrics(arguments) => metrics::metrics(&arguments, out),
+        Verb::Test(arguments) => test::test(&arguments, out),
         _ => Err(Exit::usage("not there yet")),
     }
 }
