@@ -1,0 +1,4 @@
+//! Whatever needs more than one room, in one binary.
+
+#[cfg(feature = "embedded")]
+mod cli;
