@@ -19,7 +19,7 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 pub(super) fn metrics(arguments: &Metrics, out: &mut dyn Write) -> Result<(), Exit> {
     let topology = files::load(&arguments.topology)?;
     let topic = topic_of(arguments, &topology)?;
-    let log = river::open_to_read(&arguments.place.embedded, &topology)?;
+    let log = river::open_to_read(&arguments.place.embedded)?;
     let mut reader = log.reader();
     let rows = Rows::new(arguments, &topology, topic)?;
     let mut tail = Tail::open(&mut *reader, topic)?;
@@ -104,7 +104,7 @@ impl Rows {
 }
 
 /// The members of the key, then those of the value that the key does not have. `None`: a position, no row.
-fn join(key: &[u8], value: Option<&[u8]>) -> Result<Option<Map<String, Value>>, Exit> {
+pub(super) fn join(key: &[u8], value: Option<&[u8]>) -> Result<Option<Map<String, Value>>, Exit> {
     let members = |bytes: &[u8]| {
         serde_json::from_slice::<Map<String, Value>>(bytes)
             .map_err(|error| Exit::failed(format_args!("a row is damaged: {error}")))

@@ -25,9 +25,9 @@ pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
         if let Some(exit) = feeding.failure() {
             running.stop(exit);
         }
-        progress.line_if_due();
+        progress.line_if_due()?;
     }
-    progress.line();
+    progress.line()?;
     let was_idle = running.end()?;
     match asked.by() {
         // Not what was asked for: a script that goes on must not believe it.

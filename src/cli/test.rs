@@ -15,7 +15,7 @@ pub(super) fn test(arguments: &Test, out: &mut dyn Write) -> Result<(), Exit> {
     let cases = cases::parse(&name, &files::read_text(&path)?)?;
     let mut failed = 0;
     for case in &cases {
-        let left = memory::run(&topology, &case.events)?;
+        let left = memory::run(&topology, case)?;
         let differences = cases::differences(case, &left);
         failed += usize::from(!differences.is_empty());
         match arguments.output {

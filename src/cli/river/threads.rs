@@ -94,6 +94,13 @@ impl Running {
         }
     }
 
+    /// Drains the roles because of something that is none of theirs.
+    pub(in crate::cli) fn stop(&mut self, exit: Exit) {
+        self.control.drain();
+        self.was_idle = false;
+        self.worst.get_or_insert(exit);
+    }
+
     /// Whether every role did everything below its goal; the first failure; the halts.
     pub(in crate::cli) fn end(self) -> Result<bool, Exit> {
         if let Some(exit) = self.worst {
