@@ -1,9 +1,8 @@
 //! Files that a person names: topologies, and what is said when one is not what it must be.
 
 use super::exit::Exit;
-use super::pending as topology;
 use super::say;
-use crate::topology::Topology;
+use crate::topology::{self, Topology};
 use std::fs;
 use std::path::{Path, PathBuf};
 

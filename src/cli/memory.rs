@@ -4,16 +4,16 @@
 //! acknowledged at once, and one commit for each event. Decisions do not depend on where commits are, so
 //! the rows are those of a real run.
 
-use super::cases::{Case, Left, Refused, Row};
+use super::cases::{Case, Left, Refused};
 use super::exit::Exit;
-use super::metrics;
+use super::row::{self, Row};
 use crate::aggregate::{Limits, Target};
 use crate::decode::Decoder;
-use crate::model::{
-    EventTime, HopOne, Incarnation, LogTime, NextOffset, Offset, Partition, RecordBatch, RoutingVersion, Source,
-    Topic,
-};
 use crate::model::{Block, EventBatch};
+use crate::model::{
+    EventTime, HopOne, Incarnation, LogTime, NextOffset, Offset, Partition, RecordBatch, RoutingVersion,
+    Source, Topic,
+};
 use crate::route::{Opening, Outgoing, Pace, RoutePosition, Session};
 use crate::topology::Topology;
 use serde_json::Value;
@@ -64,7 +64,7 @@ impl Cores {
             session: Session::new(Arc::clone(&topology), pace),
             targets: targets.collect(),
             next: NextOffset(0),
-            now: LogTime(i64::MIN),
+            now: LogTime(0),
             live: BTreeMap::new(),
             set_aside: Vec::new(),
             topology,
@@ -105,7 +105,7 @@ impl Cores {
     pub(super) fn rows(&self) -> Result<Vec<Row>, Exit> {
         let mut rows = Vec::new();
         for (key, value) in &self.live {
-            rows.extend(metrics::join(key, Some(value))?);
+            rows.extend(row::join(key, Some(value))?);
         }
         Ok(rows)
     }
@@ -178,7 +178,7 @@ pub(super) fn run(topology: &Topology, case: &Case) -> Result<Left, Exit> {
 
 /// A set-aside record with the event's number in place of its coordinate.
 fn as_case_says(value: &[u8]) -> Result<Row, Exit> {
-    let Some(mut record) = metrics::join(b"", Some(value))? else { return Ok(Row::new()) };
+    let Some(mut record) = row::join(b"", Some(value))? else { return Ok(Row::new()) };
     let offset = record.get("coordinate").and_then(|coordinate| coordinate["offset"].as_u64());
     let mut row = Row::new();
     row.insert("event".into(), offset.map_or(Value::Null, |offset| (offset + 1).into()));

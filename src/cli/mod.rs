@@ -13,10 +13,13 @@ mod completions;
 mod exit;
 mod files;
 mod memory;
+#[cfg(any())]
 mod metrics;
-mod pending;
+#[cfg(any())]
 mod river;
+mod row;
 mod test;
+#[cfg(any())]
 mod topic;
 mod when;
 
@@ -48,7 +51,6 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
     match verb {
         Verb::Check(arguments) => check::check(&arguments, out),
         Verb::Completions(arguments) => completions::completions(&arguments, out),
-        Verb::Metrics(arguments) => metrics::metrics(&arguments, out),
         Verb::Test(arguments) => test::test(&arguments, out),
         _ => Err(Exit::usage("not there yet")),
     }

@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use crate::model::LogTime;
+use crate::topology::parse_duration;
 use crate::worker::Start;
 use jiff::{Timestamp, civil};
 use std::time::Duration;
@@ -32,18 +33,9 @@ pub(super) fn start(text: &str) -> Result<Start, Exit> {
 
 /// `90s`, `5m`, `2h`, `30d`.
 pub(super) fn duration(text: &str) -> Result<Duration, Exit> {
-    let unit = text.char_indices().next_back().map_or(0, |(at, _)| at);
-    let seconds = match &text[unit..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => 0,
-    };
-    let count = text[..unit].parse::<u64>().ok().filter(|_| seconds > 0);
-    let total = count.and_then(|count| count.checked_mul(seconds));
-    total
-        .map(Duration::from_secs)
+    let micros = parse_duration(text).and_then(|micros| u64::try_from(micros).ok());
+    micros
+        .map(Duration::from_micros)
         .ok_or_else(|| Exit::usage(format_args!("`{text}` is no duration such as 90s, 5m, 2h or 1d")))
 }
 

@@ -1,6 +1,7 @@
 //! What a case says against what was left, as lines: `-` was expected, `+` is there.
 
-use super::{Case, Left, Row};
+use super::{Case, Left};
+use crate::cli::row::Row;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -9,13 +9,11 @@ mod yaml;
 pub(super) use differ::differences;
 
 use super::exit::Exit;
+use super::row::Row;
 use super::when;
 use crate::model::LogTime;
 use serde::Deserialize;
-use serde_json::{Map, Value};
-
-/// One row as `metrics` prints it, without `as_of`.
-pub(super) type Row = Map<String, Value>;
+use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -73,7 +73,8 @@ pub(in crate::cli) fn start(river: &River, input: Input, until_idle: bool) -> Fe
 }
 
 fn append(log: &EmbeddedLog, control: &Control, input: Input) -> Result<InputReport, embedded::Error> {
-    let mut go_on = |_| if control.is_draining() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let mut go_on =
+        |_| if control.is_draining() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     match input {
         Input::None => Ok(InputReport { is_finished: true, ..InputReport::default() }),
         Input::File { path, again } => log.append_input(embedded::Input::File(&path), again, &mut go_on),
@@ -90,6 +91,9 @@ fn tell(report: InputReport) {
         say(format_args!("{} lines of input appended", grouped(lines)));
     }
     if truncated > 0 {
-        say(format_args!("{} lines were longer than an event may be: each becomes a dead letter", grouped(truncated)));
+        say(format_args!(
+            "{} lines were longer than an event may be: each becomes a dead letter",
+            grouped(truncated)
+        ));
     }
 }

@@ -56,7 +56,8 @@ impl River {
     }
 
     pub(super) fn start(&self, roles: &[Role]) -> Result<Running, Exit> {
-        let (topology, log, control) = (Arc::clone(&self.topology), self.log.clone(), Arc::clone(&self.control));
+        let (topology, log, control) =
+            (Arc::clone(&self.topology), self.log.clone(), Arc::clone(&self.control));
         let (lake, settings) = (self.lake(), self.settings.clone());
         let context = move || {
             let objects = Local::open(&lake)?;
