@@ -5,6 +5,7 @@
 //! from what the log and the store say. Never: a clock or a file that is not behind a port.
 
 mod control;
+pub mod route;
 
 pub use control::*;
 
