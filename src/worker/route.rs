@@ -56,8 +56,8 @@ struct Router {
     held: BTreeMap<Partition, Stage>,
     /// Revoked and done with, but the group does not know yet.
     going: Vec<Partition>,
-    commit_due: LogTime,
-    links_due: LogTime,
+    commits: Pace,
+    links: Pace,
     /// Reading waits for the byte budget.
     is_paused: bool,
     pause: Duration,
@@ -73,8 +73,8 @@ impl Router {
             deliveries: Deliveries::new(&context),
             held: BTreeMap::new(),
             going: Vec::new(),
-            commit_due: after(now, context.settings.route_commit_every),
-            links_due: after(now, context.settings.link_every),
+            commits: Pace::new(context.settings.route_commit_every, now),
+            links: Pace::new(context.settings.link_every, now),
             is_paused: false,
             pause: context.settings.backoff.0,
             context,
@@ -97,13 +97,11 @@ impl Router {
         }
         self.mind_budget();
         self.poll().await?;
-        if self.is_due(self.commit_due) {
-            self.commit_due = after(self.context.clock.now(), self.context.settings.route_commit_every);
+        if self.commits.is_due(self.context.clock.now()) {
             self.flush();
             self.commit().await?;
         }
-        if self.is_due(self.links_due) {
-            self.links_due = after(self.context.clock.now(), self.context.settings.link_every);
+        if self.links.is_due(self.context.clock.now()) {
             self.flush();
             self.repeat_links().await?;
         }
@@ -427,12 +425,25 @@ impl Router {
     fn partitions_in(&self, stage: Stage) -> Vec<Partition> {
         self.held.iter().filter(|(_, found)| **found == stage).map(|(&partition, _)| partition).collect()
     }
-
-    fn is_due(&self, at: LogTime) -> bool {
-        self.context.clock.now() >= at
-    }
 }
 
-fn after(now: LogTime, time: Duration) -> LogTime {
-    LogTime(now.0.saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
+/// Something that is done again and again.
+struct Pace {
+    every: i64,
+    last: LogTime,
+}
+
+impl Pace {
+    fn new(every: Duration, now: LogTime) -> Self {
+        Pace { every: i64::try_from(every.as_micros()).unwrap_or(i64::MAX), last: now }
+    }
+
+    /// Whether it is time; then the next one counts from now. A clock that was set back must not stop it.
+    fn is_due(&mut self, now: LogTime) -> bool {
+        let is_due = now < self.last || now.0.saturating_sub(self.last.0) >= self.every;
+        if is_due {
+            self.last = now;
+        }
+        is_due
+    }
 }
