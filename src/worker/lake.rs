@@ -14,12 +14,12 @@ mod start;
 mod step;
 mod store;
 
-use super::{Context, Counts, Halt, Outcome};
+use super::{Context, Halt, Outcome};
 use crate::decode::Decoder;
-use crate::lake::{Chunk, Format, Layout, Taken};
-use crate::model::{EventBatch, LogTime, NextOffset, Partition, RecordBatch, Role};
-use crate::port::{Consumer, Failure, Polled, Reaction, Reader};
-use held::{Buffering, Held, Stage};
+use crate::lake::{Format, Layout, Taken};
+use crate::model::{EventBatch, LogTime, NextOffset, Partition, RecordBatch, Role, Topic, TopicPartition};
+use crate::port::{Consumer, Failure, Isolation, Polled, Reaction, Reader};
+use held::{Held, Stage};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -116,12 +116,14 @@ impl Lake {
     async fn on_poll_failure(&mut self, failure: Failure) -> Result<(), Failure> {
         match failure.reaction {
             Reaction::Retry => self.context.clock.sleep(self.context.settings.backoff.0).await,
-            // Some position is outside of its log: find all of them again. What retention took becomes a gap.
-            Reaction::Replay => {
-                let now = self.now();
-                for held in self.held.values_mut() {
-                    held.start_over(now, self.context.settings.backoff);
+            // A position may be outside of its log; nothing else that is held is in doubt.
+            Reaction::Replay | Reaction::Halt => {
+                match self.reseat().await {
+                    Ok(false) if failure.reaction == Reaction::Halt => return Err(failure),
+                    Err(failure) if failure.reaction == Reaction::Halt => return Err(failure),
+                    Ok(_) | Err(_) => {}
                 }
+                self.context.clock.sleep(self.context.settings.backoff.0).await;
             }
             Reaction::Rejoin => {
                 self.held.clear();
@@ -129,9 +131,30 @@ impl Lake {
                 self.consumer = self.context.log.consumer(Role::Lake);
                 self.context.clock.sleep(self.context.settings.backoff.0).await;
             }
-            Reaction::Halt => return Err(failure),
         }
         Ok(())
+    }
+
+    /// Sends whoever reads outside of its log back to the chain; says whether there was any.
+    async fn reseat(&mut self) -> Result<bool, Failure> {
+        let mut is_any = false;
+        for (&partition, held) in &mut self.held {
+            let Stage::Buffering(buffering) = &held.stage else { continue };
+            let (at, count) = (buffering.next(), buffering.chunk.count());
+            let raw = TopicPartition { topic: Topic::Raw, partition };
+            let ends = self.reader.ends(raw, Isolation::ReadCommitted).await?;
+            if at < ends.first && count > 0 {
+                // What is held was read in time. The gap begins behind it.
+                held.has_missed = true;
+                held.close(None);
+            } else if at < ends.first || at > ends.next {
+                held.start_over(self.context.clock.now(), self.context.settings.backoff);
+            } else {
+                continue;
+            }
+            is_any = true;
+        }
+        Ok(is_any)
     }
 
     fn take(&mut self, batch: RecordBatch) {
@@ -247,7 +270,8 @@ impl Lake {
         for (partition, held) in &mut self.held {
             let Stage::Buffering(buffering) = &mut held.stage else { continue };
             let age = i64::try_from(buffering.age(now).as_micros()).unwrap_or(i64::MAX);
-            let is_done = is_draining || goal_of(goal.as_ref(), *partition).is_some_and(|goal| buffering.next() >= goal);
+            let is_done = is_draining
+                || goal_of(goal.as_ref(), *partition).is_some_and(|goal| buffering.next() >= goal);
             if is_done || age >= lake.roll_age || buffering.chunk.bytes() as u64 >= lake.roll_bytes {
                 held.close(None);
             }
@@ -300,7 +324,8 @@ impl Lake {
             return Ok((!is_open || elapsed(since, now) > PATIENCE).then_some(Outcome::Drained));
         }
         let Some(goal) = self.context.control.goal() else { return Ok(None) };
-        let is_there = |(partition, held): (&Partition, &Held)| held.stage.is_sealed_to(goal_at(&goal, *partition));
+        let is_there =
+            |(partition, held): (&Partition, &Held)| held.stage.is_sealed_to(goal_at(&goal, *partition));
         if !self.held.iter().all(is_there) {
             return Ok(None);
         }

@@ -29,7 +29,11 @@ pub(super) enum Stage {
     Fresh,
     Walking(Walking),
     /// The chain ends here, and all of it is finished.
-    Placing { chain: Chain, at: NextOffset, n: u64 },
+    Placing {
+        chain: Chain,
+        at: NextOffset,
+        n: u64,
+    },
     Buffering(Buffering),
     Sealing(Box<Sealing>),
     /// A person has to act.
@@ -110,7 +114,9 @@ impl Stage {
                 buffering.chunk.start() >= goal || (buffering.chunk.count() == 0 && buffering.next() >= goal)
             }
             Stage::Halted => true,
-            Stage::Fresh | Stage::Walking(_) | Stage::Placing { .. } | Stage::Sealing(_) | Stage::Moving => false,
+            Stage::Fresh | Stage::Walking(_) | Stage::Placing { .. } | Stage::Sealing(_) | Stage::Moving => {
+                false
+            }
         }
     }
 

@@ -136,7 +136,8 @@ impl Lake {
             return Ok(None);
         }
         if ends.next < plan.e {
-            let text = format!("the log ends at {}, before the plan's end {}: was it truncated?", ends.next, plan.e);
+            let text =
+                format!("the log ends at {}, before the plan's end {}: was it truncated?", ends.next, plan.e);
             return Err(Stop::Short(text));
         }
         match self.reader.read(at, from, self.context.settings.poll_bytes).await {

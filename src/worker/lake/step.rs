@@ -6,7 +6,7 @@ use crate::lake::position::{self, Position, Step, Walk};
 use crate::lake::seal::{self, Fact, Seal};
 use crate::lake::{Chain, Chunk, ControlKey, Plan, Taken};
 use crate::model::{NextOffset, Partition, Source, Topic, TopicPartition};
-use crate::port::{Created, Failure, Isolation};
+use crate::port::{Created, Failure, Isolation, Reaction};
 use crate::topology::topic_name;
 use crate::worker::Counts;
 use std::rc::Rc;
@@ -66,8 +66,11 @@ impl Lake {
         let fact = match walking.walk.ask() {
             position::Ask::Read(key) => position::Fact::Object(self.store.read(&walking.chain, key).await?),
             position::Ask::Create(key, body) => {
-                self.store.create(&walking.chain, key, body).await?;
-                position::Fact::CreateTried
+                if self.store.create(&walking.chain, key, body).await? == Created::Unknown {
+                    let text = "nobody can tell whether the genesis is there";
+                    return Err(Failure::new(Reaction::Retry, text).into());
+                }
+                position::Fact::Created
             }
             position::Ask::Start => match self.first_start(walking).await? {
                 Some(start) => position::Fact::Start(start),
@@ -93,7 +96,8 @@ impl Lake {
             return Ok(Stage::sealing(chain, Seal::propose(gap)));
         }
         if at > ends.next {
-            let text = format!("the position is {at}, but the log ends at {}: truncated or recreated?", ends.next);
+            let text =
+                format!("the position is {at}, but the log ends at {}: truncated or recreated?", ends.next);
             return Err(Stop::Short(text));
         }
         self.consumer.start(partition, at).await?;
@@ -137,7 +141,9 @@ impl Lake {
             seal::Ask::Read(key) => Fact::Object(self.store.read(chain, key).await?),
             seal::Ask::Look(file) => Fact::Footer(self.store.look(plan, file).await?),
             seal::Ask::Rebuild(files) => {
-                let Some(fact) = self.rebuild_step(chain, plan, &files, rebuild).await? else { return Ok(None) };
+                let Some(fact) = self.rebuild_step(chain, plan, &files, rebuild).await? else {
+                    return Ok(None);
+                };
                 fact
             }
             seal::Ask::Write(file) => {

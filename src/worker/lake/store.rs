@@ -1,7 +1,9 @@
 //! What the core asks of the object store, carried out.
 
 use super::step::Stop;
-use crate::lake::{Chain, ControlKey, Decided, Footer, FooterError, Format, StoredTopology, TAIL_BYTES, config_path};
+use crate::lake::{
+    Chain, ControlKey, Decided, Footer, FooterError, Format, StoredTopology, TAIL_BYTES, config_path,
+};
 use crate::port::{Created, Failure, Objects, Reaction};
 use crate::topology::{Topology, check};
 use crate::worker::Context;
@@ -31,7 +33,12 @@ impl Store {
         Ok(self.objects.read(&chain.path(&self.prefix, key)).await?)
     }
 
-    pub(super) async fn create(&self, chain: &Chain, key: ControlKey, body: Vec<u8>) -> Result<Created, Stop> {
+    pub(super) async fn create(
+        &self,
+        chain: &Chain,
+        key: ControlKey,
+        body: Vec<u8>,
+    ) -> Result<Created, Stop> {
         Ok(self.objects.create(&chain.path(&self.prefix, key), body).await?)
     }
 
@@ -64,7 +71,11 @@ impl Store {
         match self.objects.create(&path, stored.encode()).await? {
             Created::Now | Created::Before => self.has_stored_topology = true,
             Created::Unknown => {
-                return Err(Failure::new(Reaction::Retry, format!("nobody can tell whether `{path}` is there")).into());
+                return Err(Failure::new(
+                    Reaction::Retry,
+                    format!("nobody can tell whether `{path}` is there"),
+                )
+                .into());
             }
         }
         Ok(())
@@ -79,7 +90,8 @@ impl Store {
         let Some(body) = self.objects.read(&path).await? else {
             return Err(Stop::Halt(format!("the topology of an unfinished plan is not at `{path}`")));
         };
-        let stored = StoredTopology::decode(&body).map_err(|error| Stop::Halt(format!("`{path}`: {error}")))?;
+        let stored =
+            StoredTopology::decode(&body).map_err(|error| Stop::Halt(format!("`{path}`: {error}")))?;
         let checked = check(&stored.text).map_err(|problems| {
             let first = problems.first().map(ToString::to_string).unwrap_or_default();
             Stop::Halt(format!("this build does not take the topology at `{path}`: {first}"))
