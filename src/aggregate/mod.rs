@@ -25,6 +25,8 @@ mod rows;
 mod series;
 mod sources;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use commit::Transaction;
 pub use commit_record::{COMMIT_KEY, CommitRecord, SourceRecord};
