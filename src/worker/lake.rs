@@ -13,6 +13,8 @@ mod rebuild;
 mod start;
 mod step;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use super::{Context, Halt, Outcome};
 use crate::decode::Decoder;
