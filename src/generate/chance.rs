@@ -15,7 +15,7 @@ impl Chance {
 
     /// Evenly from 0 up to `end`, which must not be 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(end) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 }
 
