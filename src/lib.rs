@@ -15,6 +15,7 @@
 
 pub mod aggregate;
 pub mod decode;
+pub mod generate;
 pub mod lake;
 pub mod model;
 pub mod port;
