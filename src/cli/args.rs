@@ -126,9 +126,9 @@ pub(super) struct Generate {
     /// Share of events that come too late
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
     pub(super) late: f64,
-    /// Share of lines that are no event at all
-    #[arg(long, value_name = "SHARE", default_value_t = 0.001, value_parser = share)]
-    pub(super) refused: f64,
+    /// Lines in all that are no event [default: a few]
+    #[arg(long, value_name = "N")]
+    pub(super) refused: Option<u64>,
 }
 
 #[derive(Debug, Args)]

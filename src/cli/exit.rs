@@ -15,6 +15,7 @@ impl Exit {
     const FAILED: u8 = 1;
     const USAGE: u8 = 2;
     const CASES: u8 = 3;
+    const DRIFT: u8 = 4;
     const AWAY: u8 = 75;
     const INVALID: u8 = 78;
 
@@ -34,6 +35,11 @@ impl Exit {
     /// A case of the user's `cases.yaml` does not hold.
     pub(super) fn cases(message: impl fmt::Display) -> Self {
         Exit::new(Exit::CASES, message)
+    }
+
+    /// What stands there is not what the events say.
+    pub(super) fn drift(message: impl fmt::Display) -> Self {
+        Exit::new(Exit::DRIFT, message)
     }
 
     /// A dependency is away or a directory is locked: the same command may work later.

@@ -10,17 +10,21 @@ mod args;
 mod cases;
 mod check;
 mod completions;
+mod dead_letters;
+mod demo;
+mod describe;
 mod exit;
 mod files;
+mod generate;
 mod memory;
-#[cfg(any())]
 mod metrics;
-#[cfg(any())]
+mod progress;
 mod river;
 mod row;
+mod run;
 mod test;
-#[cfg(any())]
 mod topic;
+mod verify;
 mod when;
 
 use args::{Arguments, Verb};
@@ -49,10 +53,18 @@ pub fn main() -> ExitCode {
 
 fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
     match verb {
+        Verb::Demo(arguments) => demo::demo(&arguments, out),
+        Verb::Generate(arguments) => generate::generate(&arguments, out),
+        Verb::Run(arguments) => run::run(&arguments),
         Verb::Check(arguments) => check::check(&arguments, out),
-        Verb::Completions(arguments) => completions::completions(&arguments, out),
+        Verb::Describe(arguments) => describe::describe(&arguments, out),
+        Verb::Explain(_) => Err(Exit::usage("not there yet")),
         Verb::Test(arguments) => test::test(&arguments, out),
-        _ => Err(Exit::usage("not there yet")),
+        Verb::Metrics(arguments) => metrics::metrics(&arguments, out),
+        Verb::Verify(arguments) => verify::verify(&arguments, out),
+        Verb::Ddl(_) => Err(Exit::usage("not there yet")),
+        Verb::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, out),
+        Verb::Completions(arguments) => completions::completions(&arguments, out),
     }
 }
 

@@ -57,7 +57,8 @@ fn lag(reader: &mut dyn Reader) -> Result<(u64, u64), Exit> {
     let (mut raw, mut lag) = (0, 0);
     for partition in (0..partitions).map(Partition) {
         let at = TopicPartition { topic, partition };
-        let NextOffset(end) = river::block_on(reader.ends(at, Isolation::ReadUncommitted)).map_err(topic::failed)?.next;
+        let NextOffset(end) =
+            river::block_on(reader.ends(at, Isolation::ReadUncommitted)).map_err(topic::failed)?.next;
         let done = river::block_on(reader.committed(Role::Route, partition)).map_err(topic::failed)?;
         raw += end;
         lag += end.saturating_sub(done.map_or(0, |done| done.next.0));

@@ -8,6 +8,7 @@ use super::river::{self, River, feed};
 use super::when;
 use crate::model::Role;
 use crate::worker::Settings;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
@@ -16,7 +17,7 @@ pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
     let input = feed::Input::open(arguments.input.as_deref(), arguments.again)?;
     let settings = Settings { start, events_clock: arguments.until_idle, ..Settings::default() };
     let river = River::open(&arguments.place.embedded, topology, settings)?;
-    let asked = river::listen(&river.control)?;
+    let asked = river::listen(Arc::clone(&river.control))?;
 
     let mut running = river.start(&roles(&arguments.roles))?;
     let mut feeding = feed::start(&river, input, arguments.until_idle);

@@ -75,9 +75,13 @@ impl Picture {
             ),
         ];
         section(&mut lines, "top vendors by revenue today", self.vendors.iter().map(Vendor::line));
-        section(&mut lines, "newest files", self.files.iter().map(|file| {
-            format!("  {:>9}  {}", bytes(file.bytes), tail(&file.path, WIDTH - 13))
-        }));
+        section(
+            &mut lines,
+            "newest files",
+            self.files
+                .iter()
+                .map(|file| format!("  {:>9}  {}", bytes(file.bytes), tail(&file.path, WIDTH - 13))),
+        );
         lines
     }
 }
@@ -107,7 +111,11 @@ fn cut(line: &str) -> String {
 /// The end of a path says which file it is.
 fn tail(path: &str, width: usize) -> String {
     let count = path.chars().count();
-    if count <= width { path.into() } else { format!("…{}", path.chars().skip(count - width + 1).collect::<String>()) }
+    if count <= width {
+        path.into()
+    } else {
+        format!("…{}", path.chars().skip(count - width + 1).collect::<String>())
+    }
 }
 
 #[cfg(test)]

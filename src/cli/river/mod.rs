@@ -13,7 +13,7 @@ pub(super) use threads::{Running, name};
 use super::exit::Exit;
 use crate::embedded::{self, EmbeddedLog, Layout, Options, ReadOnlyLog};
 use crate::model::Role;
-use crate::objects::Local;
+use crate::objects::{LocalObjects, probe};
 use crate::port::{Failure, Log, Reader};
 use crate::topology::Topology;
 use crate::worker::{self, Context, Control, Outcome, Settings};
@@ -59,8 +59,15 @@ impl River {
         let (topology, log, control) =
             (Arc::clone(&self.topology), self.log.clone(), Arc::clone(&self.control));
         let (lake, settings) = (self.lake(), self.settings.clone());
-        let context = move || {
-            let objects = Local::open(&lake)?;
+        let context = move |role| {
+            // One of us cleans up behind killed processes; the others do not write objects.
+            let objects = match role {
+                Role::Lake => LocalObjects::open(&lake)?,
+                Role::Route | Role::Aggregate => LocalObjects::open_read_only(&lake),
+            };
+            if role == Role::Lake {
+                block_on(probe(&objects, &settings.prefix))?;
+            }
             Ok(Context {
                 topology: Arc::clone(&topology),
                 log: Rc::new(log.clone()),
@@ -79,7 +86,7 @@ fn drive(role: Role, context: Context) -> Result<Outcome, Failure> {
     match role {
         Role::Route => block_on(worker::route::run(context)),
         Role::Aggregate => block_on(worker::aggregate::run(context)),
-        Role::Lake => block_on(worker::lake::run(context, Rc::new(crate::lake::Parquet))),
+        Role::Lake => block_on(worker::lake::run(context, Rc::new(crate::lake::Rows))),
     }
 }
 

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Makes a role's ports. Called on the role's thread, because ports do not travel.
-pub(super) type MakeContext = dyn Fn() -> Result<Context, Failure> + Send + Sync;
+pub(super) type MakeContext = dyn Fn(Role) -> Result<Context, Failure> + Send + Sync;
 
 /// Drives a role to its end. Called on the role's thread.
 pub(super) type Drive = fn(Role, Context) -> Result<Outcome, Failure>;
@@ -38,7 +38,7 @@ pub(super) fn start(
     for &role in roles {
         let (context, to_us) = (Arc::clone(context), to_us.clone());
         let body = move || {
-            let ended = context().and_then(|context| drive(role, context));
+            let ended = context(role).and_then(|context| drive(role, context));
             // Nobody listens only while the process ends.
             let _ = to_us.send((role, ended));
         };
