@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use thalweg::topology::{Topology, check};
+use thalweg::topology::{Topology, check, describe};
 
 const TOPOLOGIES: [&str; 3] = ["flights", "marketplace", "tenant-insights"];
 
@@ -41,5 +41,12 @@ fn every_problem_of_a_bad_topology_is_listed_at_its_place() {
 fn the_topologies_that_come_with_us_have_no_problem() {
     for name in TOPOLOGIES {
         assert_eq!(topology(name).name, name);
+    }
+}
+
+#[test]
+fn the_descriptions_are_those_that_were_reviewed() {
+    for name in TOPOLOGIES {
+        golden(&root(&format!("topologies/{name}/description.txt")), &describe(&topology(name)));
     }
 }
