@@ -32,5 +32,6 @@ pub(super) fn ddl(arguments: &Ddl, out: &mut dyn Write) -> Result<(), Exit> {
 
 /// So that the SQL can be pasted anywhere.
 pub(super) fn absolute(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
+    fs::canonicalize(path)
+        .unwrap_or_else(|_| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
 }

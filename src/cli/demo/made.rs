@@ -78,7 +78,9 @@ impl Made<'_> {
                  GROUP BY ALL ORDER BY revenue DESC, vendor_id LIMIT 10;"
             )
         } else {
-            format!("SELECT _tenant AS tenant, count(*) AS rows FROM {read}\nGROUP BY ALL ORDER BY rows DESC, tenant LIMIT 10;")
+            format!(
+                "SELECT _tenant AS tenant, count(*) AS rows FROM {read}\nGROUP BY ALL ORDER BY rows DESC, tenant LIMIT 10;"
+            )
         }
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn demo(arguments: &Demo, out: &mut dyn Write) -> Result<(), Exit> {
     }
     // So that the folder is a TOPOLOGY for all other verbs.
     let copy = dir.join("topology.yaml");
-    fs::write(&copy, text).map_err(|error| Exit::failed(format_args!("cannot write {}: {error}", copy.display())))?;
+    fs::write(&copy, text)
+        .map_err(|error| Exit::failed(format_args!("cannot write {}: {error}", copy.display())))?;
 
     let began = Instant::now();
     let is_watched = arguments.output == Output::Text && io::stdout().is_terminal();
@@ -57,7 +58,8 @@ pub(super) fn demo(arguments: &Demo, out: &mut dyn Write) -> Result<(), Exit> {
     }
 
     let moment = Moment::now(&river.control, &mut *river.reader())?;
-    let report = verify::prove(river.topology(), &mut *river.reader(), &river.lake()).map_err(verify::not_verified)?;
+    let report =
+        verify::prove(river.topology(), &mut *river.reader(), &river.lake()).map_err(verify::not_verified)?;
     let made = Made { dir: &dir, topology: river.topology(), moment, took: began.elapsed(), report: &report };
     match arguments.output {
         Output::Text => made.print(out)?,
@@ -117,7 +119,8 @@ fn from(now: Micros, span: Micros) -> Micros {
 
 /// A directory of its own, unless one is named. It stays: the query at the end reads it.
 fn directory(named: Option<&Path>) -> Result<PathBuf, Exit> {
-    let cannot = |dir: &Path, error: io::Error| Exit::failed(format_args!("cannot make {}: {error}", dir.display()));
+    let cannot =
+        |dir: &Path, error: io::Error| Exit::failed(format_args!("cannot make {}: {error}", dir.display()));
     if let Some(dir) = named {
         fs::create_dir_all(dir).map_err(|error| cannot(dir, error))?;
         return Ok(dir.to_path_buf());

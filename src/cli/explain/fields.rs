@@ -12,7 +12,10 @@ pub(super) fn of(topology: &Topology, batch: &EventBatch) -> Row {
     row.insert("_event_time".into(), text(&time));
     if let Some(id) = batch.event_id[0].get(&batch.bytes) {
         // Several fields are joined by a zero byte.
-        row.insert("_event_id".into(), text(&id.iter().map(|&b| if b == 0 { b' ' } else { b }).collect::<Vec<_>>()));
+        row.insert(
+            "_event_id".into(),
+            text(&id.iter().map(|&b| if b == 0 { b' ' } else { b }).collect::<Vec<_>>()),
+        );
     }
     for (field, column) in topology.events.fields.iter().zip(&batch.columns) {
         if let Some(value) = whole(&field.ty, column, 0, batch) {

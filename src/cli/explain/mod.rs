@@ -60,15 +60,16 @@ impl Explanation {
             refused: refused.map(|refused| (refused.reason.as_str().to_owned(), refused.detail.clone())),
             fields: if batch.is_empty() { Row::new() } else { fields::of(&topology, batch) },
             contributions,
-            histories,
-            rows: cores.rows()?,
+            histories: without(histories, "coordinate"),
+            rows: without(cores.rows()?, "as_of"),
             set_aside: cores.set_aside()?,
             folder: folder(&topology, &routed),
         })
     }
 
     fn json(&self) -> Value {
-        let refused = self.refused.as_ref().map(|(reason, detail)| json!({"reason": reason, "detail": detail}));
+        let refused =
+            self.refused.as_ref().map(|(reason, detail)| json!({"reason": reason, "detail": detail}));
         json!({
             "refused": refused,
             "fields": self.fields,
@@ -94,11 +95,13 @@ impl Explanation {
     }
 }
 
-fn section(
-    out: &mut dyn Write,
-    title: &str,
-    lines: impl IntoIterator<Item = String>,
-) -> io::Result<()> {
+/// There is no log here that it could be a place in.
+fn without(mut rows: Vec<Row>, member: &str) -> Vec<Row> {
+    rows.iter_mut().for_each(|row| drop(row.shift_remove(member)));
+    rows
+}
+
+fn section(out: &mut dyn Write, title: &str, lines: impl IntoIterator<Item = String>) -> io::Result<()> {
     let mut lines = lines.into_iter().peekable();
     if lines.peek().is_some() {
         writeln!(out, "{title}")?;

@@ -39,7 +39,9 @@ fn contribution(topology: &Topology, block: &Block, row: &model::Row) -> Result<
         }
         let value = cell(&mut cells, slot, scalar(aggregate, slot), block)?;
         match slot.origin {
-            SlotOrigin::Value(value_index) => values.insert(aggregate.values[value_index].name.clone(), value),
+            SlotOrigin::Value(value_index) => {
+                values.insert(aggregate.values[value_index].name.clone(), value)
+            }
             SlotOrigin::Carry(column) => carry.insert(aggregate.columns[column].name.clone(), value),
         };
     }
