@@ -7,6 +7,7 @@
 //!    └────► lake
 //! worker ─► port                   makes it happen, in order, through the port alone
 //! embedded, objects, sim           what the port is made of: one foreign system each
+//! generate                         seeded events of shoppers, for the demo and for tests
 //! cli                              the only one that joins them
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 pub mod aggregate;
 pub mod decode;
+pub mod generate;
 pub mod lake;
 pub mod model;
 pub mod port;
