@@ -201,10 +201,18 @@ impl Session {
 
     /// For each source its newest fact, if it was not committed yet.
     pub fn committable(&self) -> Vec<(Partition, CommittedOffset)> {
-        let is_newer = |tracked: &&Tracked| tracked.fact.at > tracked.committed;
+        self.commits_of(|tracked| tracked.fact.at > tracked.committed)
+    }
+
+    /// For each source its newest fact: a late commit may have taken the group's position back since it was committed.
+    pub fn facts(&self) -> Vec<(Partition, CommittedOffset)> {
+        self.commits_of(|_| true)
+    }
+
+    fn commits_of(&self, is_wanted: impl Fn(&Tracked) -> bool) -> Vec<(Partition, CommittedOffset)> {
         let commit =
             |tracked: &Tracked| (tracked.lane.source.partition, self.position_of(tracked).to_commit());
-        self.sources.values().filter(is_newer).map(commit).collect()
+        self.sources.values().filter(|tracked| is_wanted(tracked)).map(commit).collect()
     }
 
     pub fn committed(&mut self, partition: Partition, next: NextOffset) {
