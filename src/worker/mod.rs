@@ -7,6 +7,7 @@
 pub mod aggregate;
 mod control;
 pub mod route;
+pub mod lake;
 
 pub use control::*;
 
