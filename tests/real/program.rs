@@ -4,14 +4,14 @@ use crate::python::root;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-pub struct Ran {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// The program with its arguments, not started yet.
-pub fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
     command.args(arguments);
     command
@@ -19,7 +19,7 @@ pub fn command(arguments: &[&str]) -> Command {
 
 /// Runs a verb to its end, whatever that is.
 #[track_caller]
-pub fn thalweg(arguments: &[&str]) -> Ran {
+pub(crate) fn thalweg(arguments: &[&str]) -> Ran {
     let output = command(arguments).output().expect("the program starts");
     Ran {
         status: output.status,
@@ -30,28 +30,28 @@ pub fn thalweg(arguments: &[&str]) -> Ran {
 
 /// Runs a verb that has to end well, and gives what it printed.
 #[track_caller]
-pub fn fine(arguments: &[&str]) -> String {
+pub(crate) fn fine(arguments: &[&str]) -> String {
     let ran = thalweg(arguments);
     assert!(ran.status.success(), "{arguments:?}: {}\n{}\n{}", ran.status, ran.stdout, ran.stderr);
     ran.stdout
 }
 
-pub fn topology(name: &str) -> String {
+pub(crate) fn topology(name: &str) -> String {
     text(&root().join("topologies").join(name))
 }
 
-pub fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_str().expect("paths of tests are UTF-8").to_owned()
 }
 
 /// A log directory, and what the verbs say about it.
-pub struct River {
-    pub topology: String,
-    pub dir: PathBuf,
+pub(crate) struct River {
+    pub(crate) topology: String,
+    pub(crate) dir: PathBuf,
 }
 
 impl River {
-    pub fn new(name: &str, dir: &Path) -> River {
+    pub(crate) fn new(name: &str, dir: &Path) -> River {
         River { topology: topology(name), dir: dir.to_path_buf() }
     }
 
@@ -61,18 +61,18 @@ impl River {
 
     /// Everything in `input`, through all three roles, to its end.
     #[track_caller]
-    pub fn run(&self, input: &Path) {
+    pub(crate) fn run(&self, input: &Path) {
         fine(&["run", &self.topology, "--embedded", &self.dir(), "--input", &text(input), "--until-idle"]);
     }
 
     #[track_caller]
-    pub fn verify(&self) {
+    pub(crate) fn verify(&self) {
         fine(&["verify", &self.topology, "--embedded", &self.dir()]);
     }
 
     /// What `metrics` prints, kept in a file beside the log; `more` chooses rows, history or set-aside.
     #[track_caller]
-    pub fn metrics(&self, more: &[&str]) -> String {
+    pub(crate) fn metrics(&self, more: &[&str]) -> String {
         let dir = self.dir();
         let mut arguments = vec!["metrics", &self.topology, "--embedded", &dir];
         arguments.extend(more);
@@ -80,20 +80,20 @@ impl River {
     }
 
     #[track_caller]
-    pub fn ddl(&self) -> String {
+    pub(crate) fn ddl(&self) -> String {
         let sql = fine(&["ddl", &self.topology, "--engine", "duckdb", "--embedded", &self.dir()]);
         self.keep("lake.sql", &sql)
     }
 
     #[track_caller]
-    pub fn dead_letters(&self) -> String {
+    pub(crate) fn dead_letters(&self) -> String {
         let list =
             fine(&["dead-letters", "ls", &self.topology, "--embedded", &self.dir(), "--output", "json"]);
         self.keep("dead-letters.ndjson", &list)
     }
 
     /// The documented glob over the lake's table of events.
-    pub fn glob(&self, table: &str) -> String {
+    pub(crate) fn glob(&self, table: &str) -> String {
         text(&self.dir.join("lake").join(table).join("**/*.parquet"))
     }
 

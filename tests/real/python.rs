@@ -14,14 +14,14 @@ const NEEDED: &str = "python 3.11 or newer with its venv module (for example: ap
 
 /// A Python that has what the oracles need.
 #[derive(Debug, Clone)]
-pub struct Python {
+pub(crate) struct Python {
     program: PathBuf,
 }
 
 impl Python {
     /// `None` if this test is left out on purpose; it is then counted by the last line of `cargo test`.
     #[track_caller]
-    pub fn or_left_out() -> Option<Python> {
+    pub(crate) fn or_left_out() -> Option<Python> {
         static READY: OnceLock<Result<Python, String>> = OnceLock::new();
         if env::var_os("THALWEG_SKIP_REAL").is_some_and(|value| value == "1") {
             leave_out();
@@ -34,15 +34,18 @@ impl Python {
     }
 
     /// An oracle with its arguments, not started yet.
-    pub fn oracle(&self, name: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn oracle(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("-B").arg(root().join("tests/oracle").join(name)).args(arguments);
+        command
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .arg(root().join("tests/oracle").join(name))
+            .args(arguments);
         command
     }
 
     /// Runs an oracle to its end; what it prints is shown if it finds anything wrong.
     #[track_caller]
-    pub fn agrees(&self, name: &str, arguments: &[&str]) -> String {
+    pub(crate) fn agrees(&self, name: &str, arguments: &[&str]) -> String {
         let output = self.oracle(name, arguments).output().expect("the oracle starts");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -51,7 +54,7 @@ impl Python {
     }
 }
 
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

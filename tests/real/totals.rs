@@ -58,7 +58,7 @@ fn the_same_seed_makes_the_same_events() {
 const PARTITIONS: &str = "4";
 
 #[track_caller]
-pub fn totals_agree(python: &Python, name: &str, river: &River) {
+pub(crate) fn totals_agree(python: &Python, name: &str, river: &River) {
     let files = [river.ddl(), river.metrics(&[]), river.metrics(&["--set-aside"])];
     python.agrees("calendar_rows.py", &[name, &files[0], &files[1], &files[2], PARTITIONS]);
 }
