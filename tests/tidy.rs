@@ -273,6 +273,14 @@ fn ci_runs_the_commands_that_the_readme_promises() {
     nothing_of(missing.map(|command| format!(".ci/run does not run `{command}`")).collect());
 }
 
+#[test]
+fn the_reference_names_every_reason_of_refusal() {
+    let reference = fs::read_to_string(root().join("docs/topology.md")).expect("docs/topology.md is there");
+    let reasons = thalweg::model::Rejection::ALL.map(thalweg::model::Rejection::as_str);
+    let missing = reasons.iter().filter(|reason| !reference.contains(&format!("`{reason}`")));
+    nothing_of(missing.map(|reason| format!("docs/topology.md does not name `{reason}`")).collect());
+}
+
 /// A line of the README without its comment.
 fn command(line: &str) -> &str {
     line.split(" #").next().unwrap_or(line).trim()
