@@ -5,6 +5,7 @@
 
 mod block;
 mod event;
+mod key;
 mod limits;
 mod number;
 mod position;
@@ -14,6 +15,7 @@ mod wire;
 
 pub use block::*;
 pub use event::*;
+pub use key::*;
 pub use limits::*;
 pub use number::*;
 pub use position::*;

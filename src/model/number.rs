@@ -18,6 +18,47 @@ pub fn divide_rounded(numerator: i128, denominator: i128) -> i128 {
     }
 }
 
+/// `numerator / denominator` as text with `scale` digits behind the point, half away from zero. Exact for all operands
+/// whose denominator stays below 2^124. The denominator must not be 0.
+pub fn format_quotient(numerator: i128, denominator: i128, scale: u8) -> String {
+    let (top, bottom) = (numerator.unsigned_abs(), denominator.unsigned_abs());
+    let mut digits = (top / bottom).to_string().into_bytes();
+    let mut rest = top % bottom;
+    for _ in 0..scale {
+        rest *= 10;
+        digits.push(b'0' + (rest / bottom) as u8);
+        rest %= bottom;
+    }
+    if rest >= bottom - rest {
+        increment(&mut digits);
+    }
+    let point = digits.len() - usize::from(scale);
+    let is_zero = digits.iter().all(|&digit| digit == b'0');
+    let mut text = String::with_capacity(digits.len() + 2);
+    if (numerator < 0) != (denominator < 0) && !is_zero {
+        text.push('-');
+    }
+    for (place, &digit) in digits.iter().enumerate() {
+        if place == point && scale > 0 {
+            text.push('.');
+        }
+        text.push(char::from(digit));
+    }
+    text
+}
+
+/// One more, in decimal digits.
+fn increment(digits: &mut Vec<u8>) {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
+    digits.insert(0, b'1');
+}
+
 /// Writes `value` at `scale` as people read it: `-12.30` for -1230 at scale 2.
 pub fn format_decimal(value: i128, scale: u8) -> String {
     if scale == 0 {
@@ -43,6 +84,17 @@ mod tests {
         assert_eq!(divide_rounded(-1, 3), 0);
         assert_eq!(divide_rounded(0, 7), 0);
         assert_eq!(divide_rounded(i128::MAX, 1), i128::MAX);
+    }
+
+    #[test]
+    fn quotients_are_exact_beyond_what_an_integer_holds() {
+        assert_eq!(format_quotient(1, 3, 4), "0.3333");
+        assert_eq!(format_quotient(2, 3, 4), "0.6667");
+        assert_eq!(format_quotient(-5, 1000, 2), "-0.01");
+        assert_eq!(format_quotient(-4, 1000, 2), "0.00");
+        assert_eq!(format_quotient(999_999, 1_000, 2), "1000.00");
+        assert_eq!(format_quotient(5, -2, 0), "-3");
+        assert_eq!(format_quotient(i128::MAX, 1, 3), "170141183460469231731687303715884105727.000");
     }
 
     #[test]

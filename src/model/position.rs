@@ -84,6 +84,12 @@ impl fmt::Display for Incarnation {
         write!(f, "{:032x}", self.0)
     }
 }
+impl fmt::Display for Coordinate {
+    /// `<incarnation>-p<partition>-o<offset>`, as dead letters and people name a raw record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-p{}-o{}", self.source.incarnation, self.source.partition, self.offset)
+    }
+}
 impl fmt::Display for RoutingVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)

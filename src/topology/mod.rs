@@ -4,5 +4,7 @@
 //! SQL. Pure: no file is opened here. The rest of the engine sees only the checked form.
 
 mod checked;
+mod columns;
 
 pub use checked::*;
+pub use columns::*;

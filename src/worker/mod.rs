@@ -4,6 +4,7 @@
 //! alone. Promises: whatever a loop holds in memory may be lost at any `await`; the next owner goes on
 //! from what the log and the store say. Never: a clock or a file that is not behind a port.
 
+pub mod aggregate;
 mod control;
 
 pub use control::*;

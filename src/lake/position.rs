@@ -1,0 +1,213 @@
+//! Where a role goes on: found on the chain, never believed.
+//!
+//! ```text
+//!          ┌─ proved ─────────────────────────────────────┐
+//! Hint ────┤                                              ▼
+//!          └─ else ─► Genesis ─► Doubling ─► Halving ─► Walking ─no plan here─► Found
+//!                        └─none─► Starting ─► Creating ─┘
+//! ```
+//!
+//! Each state asks for one object or fact; the answer leads to the next state. Reading may be broken off at
+//! any point: nothing is written here but the create-only genesis.
+
+use super::control::{Checkpoint, ControlKey, Genesis, hinted_slot};
+use super::plan::Plan;
+use crate::model::{CommittedOffset, NextOffset};
+use serde::de::DeserializeOwned;
+
+/// The end of the chain as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Where the next chunk starts.
+    pub at: NextOffset,
+    /// Index of the next plan.
+    pub n: u64,
+    /// The last plan, which may be unfinished. All before it are finished.
+    pub last: Option<Plan>,
+}
+
+/// What a walk needs to know next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    Read(ControlKey),
+    /// Where a source without a chain starts, by the settings.
+    Start,
+    Create(ControlKey, Vec<u8>),
+}
+
+/// What the worker found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    Object(Option<Vec<u8>>),
+    Start(NextOffset),
+    /// It was created, it was there before, or nobody can tell: only a read shows what it holds.
+    CreateTried,
+}
+
+/// One step further.
+#[derive(Debug)]
+pub enum Step {
+    On(Walk),
+    Found(Position),
+}
+
+#[derive(Debug, Clone)]
+pub struct Walk(State);
+
+#[derive(Debug, Clone)]
+enum State {
+    /// The committed offset says that the plan of `slot` ends at `end`.
+    Proving {
+        end: NextOffset,
+        slot: NextOffset,
+    },
+    Genesis,
+    Starting,
+    Creating {
+        start: NextOffset,
+    },
+    /// The newest checkpoint known is `low`; is there one at `k`?
+    Doubling {
+        start: NextOffset,
+        low: Option<(u64, Checkpoint)>,
+        k: u64,
+    },
+    /// There is one at `low` and none at `high`.
+    Halving {
+        low: (u64, Checkpoint),
+        high: u64,
+    },
+    /// Is there a plan at `at`? The checkpoint's own plan must be.
+    Walking {
+        at: NextOffset,
+        n: u64,
+        last: Option<Plan>,
+        must_be: bool,
+    },
+}
+
+impl Walk {
+    /// From what the group has committed. Without the proof it counts for nothing.
+    pub fn from_commit(committed: Option<&CommittedOffset>) -> Walk {
+        let proving = committed.and_then(|committed| {
+            Some(State::Proving { end: committed.next, slot: hinted_slot(committed)? })
+        });
+        Walk(proving.unwrap_or(State::Genesis))
+    }
+
+    /// On from a plan that was found by other means and is finished.
+    pub fn behind(plan: Plan) -> Walk {
+        Walk(State::Walking { at: plan.e, n: plan.n + 1, last: Some(plan), must_be: false })
+    }
+
+    pub fn ask(&self) -> Ask {
+        match &self.0 {
+            State::Proving { slot, .. } => Ask::Read(ControlKey::Plan(*slot)),
+            State::Genesis => Ask::Read(ControlKey::Genesis),
+            State::Starting => Ask::Start,
+            State::Creating { start } => {
+                let body = serde_json::to_vec(&Genesis { s: *start }).expect("a number is JSON");
+                Ask::Create(ControlKey::Genesis, body)
+            }
+            State::Doubling { k, .. } => Ask::Read(ControlKey::Checkpoint(*k)),
+            State::Halving { low, high } => Ask::Read(ControlKey::Checkpoint(middle(low.0, *high))),
+            State::Walking { at, .. } => Ask::Read(ControlKey::Plan(*at)),
+        }
+    }
+
+    /// An error halts: the chain is not what a chain can be.
+    pub fn tell(self, fact: Fact) -> Result<Step, String> {
+        let state = match (self.0, fact) {
+            (State::Proving { end, slot }, Fact::Object(body)) => prove(end, slot, body)?,
+            (State::Genesis, Fact::Object(None)) => State::Starting,
+            (State::Genesis, Fact::Object(Some(body))) => {
+                let Genesis { s: start } = parse(&body, "genesis")?;
+                State::Doubling { start, low: None, k: 1 }
+            }
+            (State::Starting, Fact::Start(start)) => State::Creating { start },
+            // Whoever created it: what it says is the start.
+            (State::Creating { .. }, Fact::CreateTried) => State::Genesis,
+            (State::Doubling { start, low, k }, Fact::Object(body)) => double(start, low, k, body)?,
+            (State::Halving { low, high }, Fact::Object(body)) => halve(low, high, body)?,
+            (State::Walking { at, n, last, must_be }, Fact::Object(None)) => {
+                if must_be {
+                    return Err(format!("plan {n} at {at} is named by a checkpoint, but is not there"));
+                }
+                return Ok(Step::Found(Position { at, n, last }));
+            }
+            (State::Walking { at, n, .. }, Fact::Object(Some(body))) => {
+                let plan = slot_plan(at, &body)?;
+                if plan.n != n {
+                    return Err(format!("the plan at {at} has index {}, the chain is at {n}", plan.n));
+                }
+                State::Walking { at: plan.e, n: n + 1, last: Some(plan), must_be: false }
+            }
+            (state, fact) => unreachable!("{fact:?} cannot answer {state:?}"),
+        };
+        Ok(Step::On(Walk(state)))
+    }
+}
+
+/// The plan that a slot holds; it must say so itself.
+pub fn slot_plan(slot: NextOffset, body: &[u8]) -> Result<Plan, String> {
+    let plan = Plan::decode(body).map_err(|error| format!("slot {slot}: {error}"))?;
+    if plan.s == slot { Ok(plan) } else { Err(format!("slot {slot} holds a plan that starts at {}", plan.s)) }
+}
+
+fn prove(end: NextOffset, slot: NextOffset, body: Option<Vec<u8>>) -> Result<State, String> {
+    let Some(body) = body else { return Ok(State::Genesis) };
+    let plan = slot_plan(slot, &body)?;
+    if plan.e != end {
+        return Ok(State::Genesis);
+    }
+    Ok(Walk::behind(plan).0)
+}
+
+fn double(
+    start: NextOffset,
+    low: Option<(u64, Checkpoint)>,
+    k: u64,
+    body: Option<Vec<u8>>,
+) -> Result<State, String> {
+    if let Some(body) = body {
+        let low = Some((k, checkpoint(k, &body)?));
+        return Ok(State::Doubling { start, low, k: k.saturating_mul(2) });
+    }
+    Ok(match low {
+        None => State::Walking { at: start, n: 0, last: None, must_be: false },
+        Some(low) => narrowed(low, k),
+    })
+}
+
+fn halve(low: (u64, Checkpoint), high: u64, body: Option<Vec<u8>>) -> Result<State, String> {
+    let k = middle(low.0, high);
+    Ok(match body {
+        Some(body) => narrowed((k, checkpoint(k, &body)?), high),
+        None => narrowed(low, k),
+    })
+}
+
+fn narrowed(low: (u64, Checkpoint), high: u64) -> State {
+    if high - low.0 > 1 {
+        State::Halving { low, high }
+    } else {
+        State::Walking { at: low.1.s, n: low.1.n, last: None, must_be: true }
+    }
+}
+
+fn middle(low: u64, high: u64) -> u64 {
+    low + (high - low) / 2
+}
+
+fn checkpoint(k: u64, body: &[u8]) -> Result<Checkpoint, String> {
+    let checkpoint: Checkpoint = parse(body, "checkpoint")?;
+    if Some(checkpoint.n) == k.checked_mul(super::plan::CHECKPOINT_EVERY) {
+        Ok(checkpoint)
+    } else {
+        Err(format!("checkpoint {k} names plan {}", checkpoint.n))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| format!("damaged {what}: {error}"))
+}

@@ -1,0 +1,153 @@
+//! Histories: one record of a history topic for each event that it selects, ready to be written.
+
+use super::contribution::{Datum, Event};
+use super::key_table::text;
+use super::plan::Plan;
+use crate::model::{
+    Column, Coordinate, HistoryRow, begin_key, begin_member, write_json_string, write_member,
+    write_time_micros,
+};
+use crate::topology::{Field, FieldType, History, Scalar};
+
+/// What the history says about the event: `None` if it does not select it, `Some(None)` if a `by` field is absent.
+pub(super) fn row_of(
+    plan: &Plan,
+    place: usize,
+    event: Event<'_>,
+    tenant: &str,
+) -> Option<Option<(u32, HistoryRow)>> {
+    let topology = &plan.topology;
+    let history = &topology.histories[place];
+    if !event.satisfies(&history.when) {
+        return None;
+    }
+    if history.by.iter().any(|&field| !event.field(field).is_present()) {
+        return Some(None);
+    }
+    let mut key = Vec::with_capacity(128);
+    begin_key(&mut key, "history", &history.name, tenant);
+    for &field in &history.by {
+        let named = &topology.events.fields[field];
+        let scalar = scalar_of(named);
+        write_member(&mut key, &named.name, text(&text_of(event.field(field), scalar)));
+    }
+    key.push(b'}');
+    // All records of one entity stand in one partition, so only the key up to `by` decides.
+    let target = plan.target(&key);
+    key.extend_from_slice(b",\"event_id\":");
+    write_json_string(&mut key, &event_id(event));
+    key.push(b'}');
+    let history_row = HistoryRow {
+        history: u16::try_from(place).expect("a topology has few histories"),
+        key,
+        value: value_of(&topology.events.fields, history, event),
+    };
+    Some(Some((target, history_row)))
+}
+
+fn event_id(event: Event<'_>) -> String {
+    let batch = event.batch;
+    match batch.event_id[event.row].get(&batch.bytes) {
+        Some(id) => text(id).to_owned(),
+        None => Coordinate { source: batch.source, offset: batch.offset[event.row] }.to_string(),
+    }
+}
+
+fn value_of(fields: &[Field], history: &History, event: Event<'_>) -> Vec<u8> {
+    let batch = event.batch;
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(b"{\"event_time\":\"");
+    write_time_micros(&mut out, batch.event_time[event.row].0);
+    let source = batch.source;
+    out.extend_from_slice(
+        format!(
+            "\",\"coordinate\":{{\"incarnation\":\"{}\",\"partition\":{},\"offset\":{}}},\"columns\":{{",
+            source.incarnation, source.partition, batch.offset[event.row]
+        )
+        .as_bytes(),
+    );
+    for &field in &history.columns {
+        begin_member(&mut out, &fields[field].name);
+        write_field(&mut out, &fields[field], event, &batch.columns[field], event.row);
+    }
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// One field as JSON: `null` if absent, numbers as strings at their scale, lists as arrays, maps as objects.
+fn write_field(out: &mut Vec<u8>, field: &Field, event: Event<'_>, column: &Column, row: usize) {
+    let bytes = &event.batch.bytes;
+    let is_absent = match column {
+        Column::List { present, .. } | Column::Map { present, .. } => !present[row],
+        Column::Text(_) | Column::Number(_) | Column::Double(_) => false,
+    };
+    if is_absent {
+        return out.extend_from_slice(b"null");
+    }
+    match (&field.ty, column) {
+        (FieldType::Scalar(scalar), column) => write_scalar(out, Datum::read(column, row, bytes), *scalar),
+        (FieldType::ListOfStruct(fields), Column::List { items, .. }) => {
+            write_array(out, column.range(row), |out, at| {
+                out.push(b'{');
+                for (field, column) in fields.iter().zip(items) {
+                    begin_member(out, &field.name);
+                    write_field(out, field, event, column, at);
+                }
+                out.push(b'}');
+            });
+        }
+        (FieldType::ListOfScalar(scalar), Column::List { items, .. }) => {
+            write_array(out, column.range(row), |out, at| {
+                write_scalar(out, Datum::read(&items[0], at, bytes), *scalar);
+            });
+        }
+        (FieldType::Map(scalar), Column::Map { keys, values, .. }) => {
+            out.push(b'{');
+            for at in column.range(row) {
+                begin_member(out, text(keys[at].of(bytes)));
+                write_scalar(out, Datum::read(values, at, bytes), *scalar);
+            }
+            out.push(b'}');
+        }
+        (FieldType::ListOfStruct(_) | FieldType::ListOfScalar(_) | FieldType::Map(_), _) => {
+            unreachable!("decode makes a field's column by its type")
+        }
+    }
+}
+
+fn write_array(out: &mut Vec<u8>, items: std::ops::Range<usize>, mut write: impl FnMut(&mut Vec<u8>, usize)) {
+    out.push(b'[');
+    let first = items.start;
+    for at in items {
+        if at > first {
+            out.push(b',');
+        }
+        write(out, at);
+    }
+    out.push(b']');
+}
+
+fn write_scalar(out: &mut Vec<u8>, value: Datum<'_>, scalar: Scalar) {
+    match (value, scalar) {
+        (Datum::Absent, _) => out.extend_from_slice(b"null"),
+        // The exact bytes of a JSON value, and true and false, are JSON already.
+        (Datum::Text(_), Scalar::Json) | (Datum::Number(_), Scalar::Bool) => value.write_text(out, scalar),
+        (value, scalar) => write_json_string(out, text(&text_of(value, scalar))),
+    }
+}
+
+fn text_of(value: Datum<'_>, scalar: Scalar) -> Vec<u8> {
+    let mut out = Vec::new();
+    value.write_text(&mut out, scalar);
+    out
+}
+
+/// Histories are keyed by scalars only.
+fn scalar_of(field: &Field) -> Scalar {
+    match field.ty {
+        FieldType::Scalar(scalar) => scalar,
+        FieldType::ListOfStruct(_) | FieldType::ListOfScalar(_) | FieldType::Map(_) => {
+            unreachable!("the checked topology keys histories by scalars")
+        }
+    }
+}

@@ -1,0 +1,583 @@
+//! One life of the route producer: what it sent, what of it stands in the log, and so what may be said.
+//!
+//! ```text
+//! open ─links─► acknowledged ─► ready ─take─► blocks ─barrier─► waits ─acknowledged─► fact ─► commit, link
+//! ```
+//!
+//! A record that failed is never acknowledged, so nothing behind it becomes a fact; the worker drops the session
+//! and opens another one from what was committed. Dropping it at any time is safe for the same reason.
+
+use super::dead_letter::dead_letter;
+use super::lane::Lane;
+use super::plan::Plan;
+use super::position::RoutePosition;
+use crate::model::{
+    Block, CommittedOffset, EventBatch, Gap, HopOne, Incarnation, Link, Links, LogTime, NextOffset, Offset,
+    OutRecord, Partition, Source, Topic, TopicPartition,
+};
+use crate::topology::Topology;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Number of a record in its session, in the order of sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sequence(pub u64);
+
+/// A record to be sent. Those to one partition must be sent in the order that they came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a record that is not sent is never acknowledged, and its source stands still"]
+pub struct Outgoing {
+    pub sequence: Sequence,
+    pub to: TopicPartition,
+    pub record: OutRecord,
+}
+
+/// Where a source begins in this session: a committed position, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    pub partition: Partition,
+    pub position: RoutePosition,
+    /// Retention took what lies between the position and this.
+    pub gap_to: Option<NextOffset>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// A block is closed when it has grown to this.
+    pub block_bytes: usize,
+    /// Whether links may say "at end", so that time moves without events.
+    pub says_at_end: bool,
+}
+
+/// Counts since they were last asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub events: u64,
+    pub refused: u64,
+    pub units: u64,
+    pub blocks: u64,
+    /// Contributions and history records without a value for a `by` column.
+    pub no_key: u64,
+    /// Products outside `i64`, absent from their row.
+    pub overflowed: u64,
+    /// Map members that are no numbers.
+    pub skipped_members: u64,
+}
+
+pub struct Session {
+    plan: Plan,
+    pace: Pace,
+    sources: BTreeMap<Partition, Tracked>,
+    next: u64,
+    unacknowledged: BTreeSet<u64>,
+    /// Links in flight, with their target.
+    links: BTreeMap<u64, Partition>,
+    /// For each target when the log took the newest acknowledged link.
+    linked: Vec<Option<LogTime>>,
+    tally: Tally,
+}
+
+struct Tracked {
+    lane: Lane,
+    /// All below it is acknowledged.
+    fact: Fact,
+    /// What becomes a fact once every record before that number is acknowledged, by rising number.
+    ahead: VecDeque<(u64, Fact)>,
+    committed: NextOffset,
+    /// Ready once every record before this number is acknowledged.
+    opened: u64,
+}
+
+#[derive(Clone)]
+struct Fact {
+    at: NextOffset,
+    last: Vec<Option<Offset>>,
+}
+
+impl Session {
+    pub fn new(topology: Arc<Topology>, pace: Pace) -> Self {
+        let plan = Plan::new(topology);
+        Session {
+            linked: vec![None; plan.targets as usize],
+            plan,
+            pace,
+            sources: BTreeMap::new(),
+            next: 0,
+            unacknowledged: BTreeSet::new(),
+            links: BTreeMap::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Adds sources. The records state what is known of them to every target; a source is ready for
+    /// [`Session::take`] when they are acknowledged ([`Session::is_ready`]).
+    pub fn open(&mut self, openings: Vec<Opening>, raw_partitions: u32) -> Vec<Outgoing> {
+        let mut links: Vec<Partition> = Vec::new();
+        let mut records = Vec::new();
+        for opening in &openings {
+            match opening.gap_to {
+                None => links.push(opening.partition),
+                Some(to) => records.extend(self.gaps(opening, to)),
+            }
+        }
+        let opened: Vec<Partition> = openings.iter().map(|opening| opening.partition).collect();
+        for opening in openings {
+            self.sources.insert(opening.partition, Tracked::new(opening));
+        }
+        records.extend(self.links_of(&links, None, raw_partitions));
+        for partition in opened {
+            let tracked = self.sources.get_mut(&partition).expect("inserted above");
+            tracked.opened = self.next;
+            tracked.note(self.next);
+        }
+        records
+    }
+
+    fn gaps(&mut self, opening: &Opening, to: NextOffset) -> Vec<Outgoing> {
+        let position = &opening.position;
+        let source = Source { incarnation: position.incarnation, partition: opening.partition };
+        let gap = |&last| Gap { source, version: self.plan.version, from: position.at, to, last };
+        let gaps: Vec<Gap> = position.last.iter().map(gap).collect();
+        let sent = |(target, gap)| self.hop_one(Partition(target), &HopOne::Gap(gap));
+        (0u32..).zip(gaps).map(sent).collect()
+    }
+
+    /// Forgets a source that was lost, or released after its last commit.
+    pub fn close(&mut self, partition: Partition) {
+        self.sources.remove(&partition);
+    }
+
+    /// Whether all that states where the source begins is acknowledged: before that, nothing of it may be sent.
+    pub fn is_ready(&self, partition: Partition) -> bool {
+        self.sources.get(&partition).is_some_and(|tracked| tracked.opened <= self.acknowledged_below())
+    }
+
+    /// Takes the events and refused records of a ready source, from its position on.
+    pub fn take(&mut self, batch: &EventBatch) -> Vec<Outgoing> {
+        let partition = batch.source.partition;
+        assert!(self.is_ready(partition), "raw partition {partition} was read before its links stood");
+        let tracked = self.sources.get_mut(&partition).expect("a ready source is open");
+        assert_eq!(tracked.lane.source, batch.source, "the incarnation is compared before a batch is taken");
+        self.tally.events += batch.len() as u64;
+        self.tally.refused += batch.refused.len() as u64;
+        self.tally.skipped_members += batch.skipped_members;
+        let mut blocks = Vec::new();
+        tracked.lane.take(&self.plan, batch, self.pace.block_bytes, &mut self.tally, &mut |target, block| {
+            blocks.push((target, block))
+        });
+        let mut records = self.blocks(blocks);
+        let letters = Partition(partition.0 % self.plan.targets);
+        let to = TopicPartition { topic: Topic::DeadLetters, partition: letters };
+        for refused in &batch.refused {
+            let record = dead_letter(&self.plan.topology.events.topic, batch, refused);
+            records.push(self.outgoing(to, record));
+        }
+        records
+    }
+
+    /// Closes every open block, so that all that was taken becomes a fact when it is acknowledged.
+    pub fn barrier(&mut self) -> Vec<Outgoing> {
+        let mut blocks = Vec::new();
+        for tracked in self.sources.values_mut() {
+            tracked.lane.flush(&self.plan, &mut |target, block| blocks.push((target, block)));
+        }
+        let records = self.blocks(blocks);
+        for tracked in self.sources.values_mut() {
+            tracked.note(self.next);
+        }
+        self.settle();
+        records
+    }
+
+    /// The record stands in the log for good, since `time`.
+    pub fn acknowledged(&mut self, sequence: Sequence, time: LogTime) {
+        self.unacknowledged.remove(&sequence.0);
+        if let Some(target) = self.links.remove(&sequence.0) {
+            let linked = &mut self.linked[target.0 as usize];
+            *linked = (*linked).max(Some(time));
+        }
+        self.settle();
+    }
+
+    /// For each source its newest fact, if it was not committed yet.
+    pub fn committable(&self) -> Vec<(Partition, CommittedOffset)> {
+        let is_newer = |tracked: &&Tracked| tracked.fact.at > tracked.committed;
+        let commit =
+            |tracked: &Tracked| (tracked.lane.source.partition, self.position_of(tracked).to_commit());
+        self.sources.values().filter(is_newer).map(commit).collect()
+    }
+
+    pub fn committed(&mut self, partition: Partition, next: NextOffset) {
+        if let Some(tracked) = self.sources.get_mut(&partition) {
+            tracked.committed = tracked.committed.max(next);
+        }
+    }
+
+    /// Links of all sources to every target: the newest facts. `ends` are the ends of the raw log, asked for after
+    /// the last acknowledgement was noted: a source that is there with all acknowledged is "at end".
+    pub fn links(&mut self, ends: &BTreeMap<Partition, NextOffset>, raw_partitions: u32) -> Vec<Outgoing> {
+        let all: Vec<Partition> = self.sources.keys().copied().collect();
+        self.links_of(&all, self.pace.says_at_end.then_some(ends), raw_partitions)
+    }
+
+    /// Where reading of the source goes on.
+    pub fn position(&self, partition: Partition) -> Option<NextOffset> {
+        self.sources.get(&partition).map(|tracked| tracked.lane.position)
+    }
+
+    pub fn incarnation(&self, partition: Partition) -> Option<Incarnation> {
+        self.sources.get(&partition).map(|tracked| tracked.lane.source.incarnation)
+    }
+
+    /// The offset up to which the source is committed.
+    pub fn committed_below(&self, partition: Partition) -> Option<NextOffset> {
+        self.sources.get(&partition).map(|tracked| tracked.committed)
+    }
+
+    /// Nothing that was sent is still open.
+    pub fn is_settled(&self) -> bool {
+        self.unacknowledged.is_empty()
+    }
+
+    /// Counts since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    fn links_of(
+        &mut self,
+        partitions: &[Partition],
+        ends: Option<&BTreeMap<Partition, NextOffset>>,
+        raw_partitions: u32,
+    ) -> Vec<Outgoing> {
+        if partitions.is_empty() {
+            return Vec::new();
+        }
+        let link = |target: usize, partition: &Partition| {
+            let tracked = &self.sources[partition];
+            let end = ends.and_then(|ends| ends.get(partition));
+            let is_at_end = end.is_some_and(|&end| tracked.fact.at >= end && !tracked.is_ahead());
+            Link {
+                source: tracked.lane.source,
+                version: self.plan.version,
+                below: tracked.fact.at,
+                last: tracked.fact.last[target],
+                raw_partitions,
+                at_end: if is_at_end { self.linked[target] } else { None },
+            }
+        };
+        let links_to =
+            |target| Links { links: partitions.iter().map(|source| link(target, source)).collect() };
+        let links: Vec<Links> = (0..self.linked.len()).map(links_to).collect();
+        let mut records = Vec::with_capacity(links.len());
+        for (target, links) in (0u32..).map(Partition).zip(links) {
+            let record = self.hop_one(target, &HopOne::Links(links));
+            self.links.insert(record.sequence.0, target);
+            records.push(record);
+        }
+        records
+    }
+
+    fn position_of(&self, tracked: &Tracked) -> RoutePosition {
+        RoutePosition {
+            incarnation: tracked.lane.source.incarnation,
+            version: self.plan.version,
+            at: tracked.fact.at,
+            last: tracked.fact.last.clone(),
+        }
+    }
+
+    fn blocks(&mut self, blocks: Vec<(Partition, Block)>) -> Vec<Outgoing> {
+        self.tally.blocks += blocks.len() as u64;
+        blocks.into_iter().map(|(target, block)| self.hop_one(target, &HopOne::Block(block))).collect()
+    }
+
+    fn hop_one(&mut self, target: Partition, record: &HopOne) -> Outgoing {
+        let value = Some(record.encode());
+        let to = TopicPartition { topic: Topic::Repartition, partition: target };
+        self.outgoing(to, OutRecord { value, ..OutRecord::default() })
+    }
+
+    fn outgoing(&mut self, to: TopicPartition, record: OutRecord) -> Outgoing {
+        let sequence = self.next;
+        self.next += 1;
+        self.unacknowledged.insert(sequence);
+        Outgoing { sequence: Sequence(sequence), to, record }
+    }
+
+    /// Every record before this number is acknowledged.
+    fn acknowledged_below(&self) -> u64 {
+        self.unacknowledged.first().copied().unwrap_or(self.next)
+    }
+
+    fn settle(&mut self) {
+        let below = self.acknowledged_below();
+        for tracked in self.sources.values_mut() {
+            while let Some((_, fact)) = tracked.ahead.pop_front_if(|(number, _)| *number <= below) {
+                tracked.fact = fact;
+            }
+        }
+    }
+}
+
+impl Tracked {
+    fn new(opening: Opening) -> Self {
+        let Opening { partition, position, gap_to } = opening;
+        let source = Source { incarnation: position.incarnation, partition };
+        let fact = Fact { at: position.at, last: position.last };
+        let lane = match gap_to {
+            // Behind a gap every target has all up to its end: that is what the gap says.
+            Some(to) => Lane::new(source, to, vec![to.last(); fact.last.len()]),
+            None => Lane::new(source, fact.at, fact.last.clone()),
+        };
+        Tracked { lane, committed: fact.at, fact, ahead: VecDeque::new(), opened: u64::MAX }
+    }
+
+    /// All that was taken so far is a fact once every record before `number` is acknowledged.
+    fn note(&mut self, number: u64) {
+        let known = self.ahead.back().map_or(self.fact.at, |(_, fact)| fact.at);
+        if self.lane.position == known {
+            return;
+        }
+        // Nothing was sent since the last note: the later one holds as soon as it does.
+        self.ahead.pop_back_if(|(last, _)| *last == number);
+        self.ahead.push_back((number, Fact { at: self.lane.position, last: self.lane.last.clone() }));
+    }
+
+    /// More was taken than is known to be acknowledged.
+    fn is_ahead(&self) -> bool {
+        self.lane.position != self.fact.at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::model::{LogTime, Refused, Rejection, Span};
+
+    const SOURCE: Partition = Partition(1);
+
+    fn view(offset: u64) -> Shopping {
+        Shopping { offset, kind: "view", vendor: Some("v1"), ..Shopping::default() }
+    }
+
+    fn acknowledge(session: &mut Session, records: &[Outgoing]) {
+        records.iter().for_each(|record| session.acknowledged(record.sequence, LogTime(5)));
+    }
+
+    /// What may be committed: the position, and the last unit for each target.
+    fn committable(session: &Session, targets: u32) -> Option<(u64, Vec<Option<u64>>)> {
+        let commits = session.committable();
+        let (partition, commit) = commits.first()?;
+        assert_eq!((commits.len(), *partition), (1, SOURCE));
+        let position = RoutePosition::parse(commit, targets).unwrap();
+        Some((position.at.0, position.last.iter().map(|last| last.map(|last| last.0)).collect()))
+    }
+
+    fn links(records: &[Outgoing]) -> Vec<Link> {
+        let link = |record: &Outgoing| match decoded(record) {
+            HopOne::Links(links) => links.links,
+            _ => vec![],
+        };
+        records.iter().flat_map(link).collect()
+    }
+
+    fn opening(at: u64, last: Option<u64>, gap_to: Option<u64>) -> Opening {
+        let position = position(at, vec![last.map(Offset)]);
+        Opening { partition: SOURCE, position, gap_to: gap_to.map(NextOffset) }
+    }
+
+    #[test]
+    fn a_source_is_ready_only_when_every_target_has_its_link() {
+        let mut session = session(3, 1);
+        let last = vec![None, Some(Offset(4)), Some(Offset(9))];
+        let opening = Opening { partition: SOURCE, position: position(10, last.clone()), gap_to: None };
+
+        let records = session.open(vec![opening], 2);
+
+        let targets: Vec<u32> = records.iter().map(|record| record.to.partition.0).collect();
+        assert_eq!(targets, [0, 1, 2]);
+        assert!(links(&records).iter().zip(&last).all(|(link, last)| link.last == *last));
+        assert!(links(&records).iter().all(|link| (link.below.0, link.raw_partitions) == (10, 2)));
+        acknowledge(&mut session, &records[..2]);
+        assert!(!session.is_ready(SOURCE));
+        acknowledge(&mut session, &records[2..]);
+        assert!(session.is_ready(SOURCE));
+        assert_eq!(committable(&session, 3), None, "where it began is committed already");
+    }
+
+    #[test]
+    fn nothing_is_committed_before_all_below_it_is_acknowledged() {
+        let mut session = ready(1, 1);
+        let mut records = session.take(&batch(&[view(0), view(1)], 2));
+        records.extend(session.barrier());
+        records.extend(session.take(&batch(&[view(7)], 9)));
+        records.extend(session.barrier());
+        assert_eq!(records.len(), 3);
+
+        acknowledge(&mut session, &records[2..]);
+        acknowledge(&mut session, &records[..1]);
+        assert_eq!(committable(&session, 1), None);
+        acknowledge(&mut session, &records[1..2]);
+        assert_eq!(committable(&session, 1), Some((9, vec![Some(7)])));
+
+        session.committed(SOURCE, NextOffset(9));
+        assert_eq!(committable(&session, 1), None);
+    }
+
+    #[test]
+    fn behind_a_failed_record_nothing_becomes_a_fact() {
+        let mut session = ready(1, 1);
+        let first = session.take(&batch(&[view(0)], 1));
+        let _ = session.barrier();
+        let _failed = session.take(&batch(&[view(1)], 2));
+        let _ = session.barrier();
+        let third = session.take(&batch(&[view(2)], 3));
+        let _ = session.barrier();
+
+        acknowledge(&mut session, &third);
+        acknowledge(&mut session, &first);
+
+        assert_eq!(committable(&session, 1), Some((1, vec![Some(0)])));
+        let told = links(&session.links(&BTreeMap::new(), 2));
+        assert_eq!((told[0].below, told[0].last), (NextOffset(1), Some(Offset(0))));
+        assert!(!session.is_settled());
+    }
+
+    #[test]
+    fn records_that_route_nowhere_still_move_the_position() {
+        let mut session = ready(1, 1);
+
+        assert_eq!(session.take(&batch(&[], 40)), vec![]);
+        assert_eq!(session.barrier(), vec![]);
+
+        assert_eq!(committable(&session, 1), Some((40, vec![None])));
+    }
+
+    #[test]
+    fn an_open_block_holds_the_position_back() {
+        let mut session = ready(1, usize::MAX);
+        assert_eq!(session.take(&batch(&[view(0)], 1)), vec![]);
+        assert_eq!(committable(&session, 1), None);
+
+        let records = session.barrier();
+        assert_eq!(committable(&session, 1), None);
+        acknowledge(&mut session, &records);
+
+        assert_eq!(committable(&session, 1), Some((1, vec![Some(0)])));
+    }
+
+    #[test]
+    fn a_link_states_what_is_acknowledged_and_never_what_is_only_sent() {
+        let mut session = ready(1, 1);
+        let records = session.take(&batch(&[view(0)], 1));
+        let _ = session.barrier();
+
+        let before = links(&session.links(&BTreeMap::new(), 2));
+        acknowledge(&mut session, &records);
+        let after = links(&session.links(&BTreeMap::new(), 2));
+
+        assert_eq!((before[0].below, before[0].last), (NextOffset(0), None));
+        assert_eq!((after[0].below, after[0].last), (NextOffset(1), Some(Offset(0))));
+    }
+
+    #[test]
+    fn a_link_at_the_end_names_the_time_of_the_link_before() {
+        let mut session = ready(1, 1);
+        let ends = |end| BTreeMap::from([(SOURCE, NextOffset(end))]);
+        let at_end = |session: &mut Session, end| links(&session.links(&ends(end), 2))[0].at_end;
+        assert_eq!(at_end(&mut session, 0), Some(LogTime(1)));
+        assert_eq!(at_end(&mut session, 1), None, "a record waits");
+
+        let records = session.take(&batch(&[view(0)], 1));
+        assert_eq!(at_end(&mut session, 1), None, "it is not acknowledged");
+        let barrier = session.barrier();
+        assert_eq!(barrier, vec![]);
+        acknowledge(&mut session, &records);
+        // The links that were sent meanwhile hold the fact back until they stand as well.
+        let sent: Vec<u64> = session.unacknowledged.iter().copied().collect();
+        sent.iter().for_each(|&number| session.acknowledged(Sequence(number), LogTime(number as i64)));
+        assert_eq!(at_end(&mut session, 1), sent.last().map(|&number| LogTime(number as i64)));
+    }
+
+    #[test]
+    fn where_only_events_move_time_no_link_is_at_the_end() {
+        let pace = Pace { block_bytes: 1, says_at_end: false };
+        let mut session = Session::new(topology(1), pace);
+        let records = session.open(vec![opening(0, None, None)], 2);
+        acknowledge(&mut session, &records);
+
+        let told = links(&session.links(&BTreeMap::from([(SOURCE, NextOffset(0))]), 2));
+
+        assert_eq!(told[0].at_end, None);
+    }
+
+    #[test]
+    fn a_gap_is_told_first_and_nothing_is_committed_before_it_stands() {
+        let mut session = session(1, 1);
+        let records = session.open(vec![opening(5, Some(3), Some(20))], 2);
+        let HopOne::Gap(gap) = decoded(&records[0]) else { panic!("a gap comes first") };
+        assert_eq!((gap.from, gap.to, gap.last), (NextOffset(5), NextOffset(20), Some(Offset(3))));
+        assert_eq!(records.len(), 1);
+        assert!(!session.is_ready(SOURCE));
+        assert_eq!(committable(&session, 1), None);
+        assert_eq!(session.position(SOURCE), Some(NextOffset(20)));
+
+        acknowledge(&mut session, &records);
+
+        assert_eq!(committable(&session, 1), Some((20, vec![Some(19)])));
+        let block = &blocks(&session.take(&batch(&[view(25)], 26)))[0].1;
+        assert_eq!(block.prev, Some(Offset(19)));
+    }
+
+    #[test]
+    fn the_first_block_of_a_session_names_the_unit_before_the_commit() {
+        let mut session = session(1, 1);
+        let records = session.open(vec![opening(5, Some(3), None)], 2);
+        acknowledge(&mut session, &records);
+
+        let block = &blocks(&session.take(&batch(&[view(6)], 7)))[0].1;
+
+        assert_eq!((block.prev, block.source), (Some(Offset(3)), source()));
+    }
+
+    #[test]
+    fn a_refused_record_becomes_a_dead_letter_that_holds_the_position_back() {
+        let mut session = ready(1, 1);
+        let mut batch = batch(&[], 1);
+        let nothing = Span::ABSENT;
+        batch.refused.push(Refused {
+            offset: Offset(0),
+            record_time: LogTime(0),
+            reason: Rejection::Empty,
+            detail: String::new(),
+            key: nothing,
+            value: nothing,
+            headers: vec![],
+            value_hash: 0,
+        });
+
+        let records = session.take(&batch);
+        let _ = session.barrier();
+
+        assert_eq!(records[0].to, TopicPartition { topic: Topic::DeadLetters, partition: Partition(0) });
+        assert_eq!(committable(&session, 1), None);
+        acknowledge(&mut session, &records);
+        assert_eq!(committable(&session, 1), Some((1, vec![None])));
+        assert_eq!(session.take_tally().refused, 1);
+    }
+
+    #[test]
+    fn a_lost_source_commits_nothing() {
+        let mut session = ready(1, 1);
+        let records = session.take(&batch(&[view(0)], 1));
+        let _ = session.barrier();
+
+        session.close(SOURCE);
+        acknowledge(&mut session, &records);
+
+        assert_eq!(session.committable(), vec![]);
+        assert_eq!(session.links(&BTreeMap::new(), 2), vec![]);
+    }
+}
