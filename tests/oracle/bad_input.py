@@ -98,6 +98,12 @@ def place(at):
     return at % 2, at // 2
 
 
+def place_of(letter):
+    """Where a listed dead letter's record stands: `<incarnation>-p<partition>-o<offset>`."""
+    partition, offset = re.fullmatch(r"[0-9a-f]{32}-p(\d+)-o(\d+)", letter["coordinate"]).groups()
+    return int(partition), int(offset)
+
+
 def check_refused(connection, letters):
     expected = {place(at): (line, reason) for at, (line, _, reason) in enumerate(plan()) if reason}
     found = connection.execute(
@@ -105,7 +111,7 @@ def check_refused(connection, letters):
     ).fetchall()
     rows = {(partition, offset): rest for partition, offset, *rest in found}
     faults = [f"refused row twice or wrong: {len(found)} rows, {len(expected)} expected"] * (len(found) != len(expected))
-    listed = {(letter["coordinate"]["partition"], letter["coordinate"]["offset"]): letter for letter in letters}
+    listed = {place_of(letter): letter for letter in letters}
     faults += [f"dead letters: {len(letters)}, {len(expected)} expected"] * (len(letters) != len(expected))
     for where, (line, reason) in expected.items():
         head = line if len(line) <= MIB // 2 else line[: MIB // 16]

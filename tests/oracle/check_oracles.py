@@ -11,6 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
+
 from common import key_text, rounded, target_of
 
 HERE = Path(__file__).parent
@@ -82,15 +85,84 @@ def set_aside():
     ]
 
 
-def judge(folder, rows, aside):
-    """Exit code and words of the oracle over these lines."""
-    for name, lines in [("metrics", rows), ("aside", aside)]:
-        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "lake.sql").write_text(LAKE)
-    files = [str(folder / name) for name in ("lake.sql", "metrics", "aside")]
-    command = [sys.executable, str(HERE / "calendar_rows.py"), "marketplace", *files, str(PARTITIONS)]
+def run(oracle, *arguments):
+    """Exit code and words of an oracle."""
+    command = [sys.executable, str(HERE / oracle), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
+
+
+def keep(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def judge(folder, rows, aside):
+    (folder / "lake.sql").write_text(LAKE)
+    files = folder / "lake.sql", keep(folder / "metrics", rows), keep(folder / "aside", aside)
+    return run("calendar_rows.py", "marketplace", *files, PARTITIONS)
+
+
+def right_history():
+    items = [{"product_id": "p", "quantity": "2", "price": "1.05"}, {"product_id": "p", "quantity": "1", "price": "8.00"}]
+    columns = {"type": "OrderCreated", "vendor_id": "v", "customer_id": "c", "total": "10.10", "items": items}
+    created = {"history": "orders", "tenant_id": "t", "by": {"order_id": "o"}, "event_id": "b", "columns": columns,
+               "event_time": "2026-11-01T11:00:00Z", "coordinate": {"incarnation": "i", "partition": 0, "offset": 1}}
+    completed = {"event_id": "c", "columns": columns | {"type": "OrderCompleted"}, "event_time": "2026-11-01T12:00:00Z",
+                 "coordinate": {"incarnation": "i", "partition": 1, "offset": 1}}
+    return [created, created | completed]
+
+
+def check_history(folder):
+    """The history's oracle: one right list, and lists with one error each."""
+    created, completed = right_history()
+    other = created | {"columns": created["columns"] | {"total": "10.11"}}
+    elsewhere = created | {"coordinate": {"incarnation": "i", "partition": 1, "offset": 1}}
+    lists = [[created, completed], [created], [completed, created], [other, completed], [elsewhere, completed],
+             [created, created, completed]]
+    (folder / "lake.sql").write_text(LAKE)
+    nothing = keep(folder / "aside", [])
+    ends = [run("history.py", folder / "lake.sql", keep(folder / "history", rows), nothing) for rows in lists]
+    assert [code for code, _ in ends] == [0] + [1] * (len(lists) - 1), ends
+    return len(lists) - 1
+
+
+def write_file(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {"_incarnation": ["i"] * len(rows), "_partition": [0] * len(rows), "_offset": rows}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def watch(folder, errors):
+    """The reader over a small lake, with something done to it between two polls."""
+    sys.path.insert(0, str(HERE))
+    from poll import Watch
+
+    events = folder / "events" / "day=01"
+    write_file(events / "a.parquet", [1, 2])
+    write_file(folder / "events_refused" / "day=01" / "b.parquet", [3])
+    reader = Watch([str(folder / name / "**/*.parquet") for name in ("events", "events_refused")])
+    reader.poll()
+    errors(events)
+    reader.poll(thorough=True)
+    return reader.verdict()
+
+
+def check_reader(folder):
+    """The reader that polls: a growing lake is fine, everything else is not."""
+    fine = watch(folder / "grows", lambda at: write_file(at / "c.parquet", [4]))
+    assert fine == {"polls": 2, "files": 3, "rows": 4, "faults": []}, fine
+    wrongs = {
+        "a coordinate twice": lambda at: write_file(at / "c.parquet", [2]),
+        "a refused coordinate among the events": lambda at: write_file(at / "c.parquet", [3]),
+        "an object changed": lambda at: write_file(at / "a.parquet", [1, 5]),
+        "an object vanished": lambda at: (at / "a.parquet").unlink(),
+        "an object is not whole": lambda at: (at / "c.parquet").write_bytes((at / "a.parquet").read_bytes()[:-9]),
+    }
+    for name, wrong in wrongs.items():
+        verdict = watch(folder / name.replace(" ", "-"), wrong)
+        assert verdict["faults"], f"not found: {name}: {verdict}"
+    return len(wrongs)
 
 
 def planted():
@@ -125,7 +197,8 @@ def main():
         for error, rows, aside in errors:
             code, words = judge(folder, rows, aside)
             assert code == 1 and "Traceback" not in words, f"not found: {error}\n{words}"
-    print(f"the right rows are accepted, {len(errors)} planted errors are found")
+        found = len(errors) + check_history(folder) + check_reader(folder)
+    print(f"what is right is accepted, {found} planted errors are found")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ COLUMNS = ["type", "vendor_id", "customer_id", "total", "items"]
 
 ORDERS = """
     SELECT _tenant, order_id, _event_id, any_value(type), any_value(vendor_id), any_value(customer_id),
-           any_value(total), any_value(items), count(DISTINCT (type, vendor_id, customer_id, total, items))
+           any_value(total), any_value(items), count(DISTINCT (type, vendor_id, customer_id, total, items)),
+           list((_partition, _offset))
     FROM marketplace_events
     WHERE type IN ('OrderCreated', 'OrderCompleted') AND order_id IS NOT NULL
     GROUP BY ALL
@@ -24,10 +25,10 @@ ORDERS = """
 
 
 def shown(value):
-    """A value of the lake as a history row spells it: exact numbers with a scale are text."""
+    """A value of the lake as a history row spells it: exact numbers are text."""
     match value:
-        case Decimal():
-            return f"{value:f}"
+        case Decimal() | int():
+            return f"{value:f}" if isinstance(value, Decimal) else str(value)
         case list():
             return [shown(item) for item in value]
         case dict():
@@ -48,10 +49,11 @@ def without_absent(value):
 def main():
     sql, history, set_aside = sys.argv[1:]
     connection = lake(sql)
-    expected = {}
-    for tenant, order, event, *columns, versions in connection.execute(ORDERS).fetchall():
+    expected, deliveries = {}, {}
+    for tenant, order, event, *columns, versions, places in connection.execute(ORDERS).fetchall():
         if versions != 1:
             fail([f"{event} has {versions} contents in the lake: this oracle needs repeats that are equal"])
+        deliveries[(tenant, order, event)] = {tuple(place.values()) if isinstance(place, dict) else place for place in places}
         expected[(tenant, order, event)] = without_absent(dict(zip(COLUMNS, shown(list(columns)))))
 
     future = [line for line in lines(set_aside) if line["reason"] == "future"]
@@ -62,7 +64,10 @@ def main():
         key = (row["tenant_id"], row["by"]["order_id"], row["event_id"])
         if key in printed:
             fail([f"printed twice: {key}"])
-        printed[key] = without_absent({name: row["values"].get(name) for name in COLUMNS})
+        at = (row["coordinate"]["partition"], row["coordinate"]["offset"])
+        if at not in deliveries.get(key, ()):
+            fail([f"{key} was not delivered at {at}"])
+        printed[key] = without_absent({name: row["columns"].get(name) for name in COLUMNS})
     check_time_order(lines(history))
 
     faults = [f"missing: {key}" for key in expected if key not in printed]
@@ -79,9 +84,9 @@ def check_time_order(rows):
     last = {}
     for row in rows:
         key = (row["tenant_id"], row["by"]["order_id"])
-        if row["time"] < last.get(key, ""):
+        if row["event_time"] < last.get(key, ""):
             fail([f"{key} goes back in time at {row['event_id']}"])
-        last[key] = row["time"]
+        last[key] = row["event_time"]
 
 
 if __name__ == "__main__":
