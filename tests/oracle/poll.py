@@ -70,7 +70,7 @@ class Watch:
             f"SELECT {COLUMNS} FROM read_parquet('{pattern}', union_by_name = true)" for pattern in there
         )
         try:
-            rows, different = duckdb.sql(f"SELECT count(*), count(DISTINCT ({COLUMNS})) FROM ({tables})").fetchone()
+            rows, different = duckdb.execute(f"SELECT count(*), count(DISTINCT ({COLUMNS})) FROM ({tables})").fetchone()
         except Exception as error:
             self.faults.append(f"poll {self.polls}: {error}")
             return
