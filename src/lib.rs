@@ -22,6 +22,8 @@ pub mod port;
 pub mod route;
 pub mod sim;
 pub mod topology;
+#[cfg(feature = "parquet")]
+pub mod verify;
 pub mod worker;
 
 #[cfg(feature = "cli")]

@@ -27,7 +27,9 @@ pub struct Topology {
     /// Partitions of repartition, state, metrics, set-aside and histories: 1 to 256.
     pub partitions: u32,
     pub duplicates: Duplicates,
+    /// By name: blocks and state number them, and a map in a file has no order.
     pub aggregates: Vec<Aggregate>,
+    /// By name.
     pub histories: Vec<History>,
     pub lake: Lake,
     /// Empty: any category.
@@ -134,6 +136,7 @@ pub struct Aggregate {
     pub columns: Vec<ContributionColumn>,
     pub inputs: Vec<Input>,
     pub windows: Vec<Window>,
+    /// By name.
     pub values: Vec<Value>,
     /// What a pane keeps, and what a row of a block may hold: first the values that are folded, in
     /// their order, then the carried columns. At most 64.

@@ -1,0 +1,45 @@
+//! Texts that people review: problems, descriptions, SQL, schemas. `BLESS=1` rewrites them, and the
+//! diff is read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use thalweg::topology::{Topology, check};
+
+const TOPOLOGIES: [&str; 3] = ["flights", "marketplace", "tenant-insights"];
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Compares with the text on disk; `BLESS=1` rewrites it instead, for the diff to be reviewed.
+fn golden(path: &Path, actual: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        return fs::write(path, actual).expect("golden text can be written");
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert!(expected == actual, "{}: rerun with BLESS=1, or fix\n{actual}", path.display());
+}
+
+fn topology(name: &str) -> Topology {
+    let text = fs::read_to_string(root(&format!("topologies/{name}/topology.yaml"))).expect("is there");
+    check(&text).unwrap_or_else(|problems| panic!("{name}: {problems:#?}"))
+}
+
+#[test]
+fn every_problem_of_a_bad_topology_is_listed_at_its_place() {
+    for name in ["aggregates", "empty", "everything", "not-yaml"] {
+        let text = fs::read_to_string(root(&format!("tests/golden/problems/{name}.yaml"))).expect("is there");
+
+        let problems = check(&text).expect_err("these are all wrong");
+
+        let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+        golden(&root(&format!("tests/golden/problems/{name}.txt")), &lines);
+    }
+}
+
+#[test]
+fn the_topologies_that_come_with_us_have_no_problem() {
+    for name in TOPOLOGIES {
+        assert_eq!(topology(name).name, name);
+    }
+}
