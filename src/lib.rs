@@ -15,6 +15,7 @@
 //! know these two and not each other. `tests/tidy.rs` holds the table.
 
 pub mod aggregate;
+pub mod decisions;
 pub mod decode;
 pub mod generate;
 pub mod lake;
