@@ -24,6 +24,15 @@ mod texts;
 mod time;
 mod weight;
 
+#[cfg(test)]
+mod equivalence;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod sample;
+
 use crate::model::{EventBatch, RECORD_BYTES_MAX, RecordBatch, RecordSlice, Refused, Rejection, Span};
 use crate::topology::{Field, Topology};
 use identity::{Identified, Identity};
@@ -139,7 +148,9 @@ impl Decoder {
         let bytes: &'a [u8] = texts.bytes;
         let json = Json::new(&bytes[..start + value.len()], start);
         let mut reader = Reader { plan: &self.plan, json, texts, memory: &mut self.memory, skipped: 0 };
-        reader.event(columns)?;
+        if let Err(refusal) = reader.event(columns) {
+            return Err(syntax_first(refusal, Json::new(&bytes[..start + value.len()], start)));
+        }
         let skipped = reader.skipped;
         read::fill(&self.plan, EVENT, columns, row)?;
         let identified = self.identity.of(columns, row, record.time, texts)?;
@@ -162,6 +173,12 @@ impl Decoder {
             (None, None) => String::new(),
         }
     }
+}
+
+/// A record that is no JSON is named so, whatever else was found wrong in it before.
+fn syntax_first(refusal: Refusal, mut json: Json<'_>) -> Refusal {
+    json.space();
+    json.skip(0).and_then(|()| json.end()).err().unwrap_or(refusal)
 }
 
 /// An object of these members, as they stand in the record.

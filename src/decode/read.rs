@@ -139,7 +139,14 @@ impl<'b> Reader<'_, 'b> {
     fn value(&mut self, member: &Member, owner: usize, columns: &mut [Column], depth: usize) -> Result<bool> {
         match (&member.fields[..], member.inside) {
             (&[field], None) => self.field(owner, field, columns, depth),
-            (&[], Some(inside)) => self.nested(inside, columns, depth).map(|_| false),
+            (&[], Some(inside)) => self.nested(inside, columns, depth).map(|()| false),
+            // Read once for both.
+            (&[field], Some(inside)) if self.json.peek() == b'{' && self.is_json(owner, field) => {
+                let start = self.json.at;
+                self.nested(inside, columns, depth)?;
+                push(&mut columns[field], Cell::Text(Span::new(start, self.json.at)));
+                Ok(true)
+            }
             (fields, inside) => {
                 let (start, nodes) = (self.json.at, self.json.nodes);
                 let mut is_held = false;
@@ -148,12 +155,21 @@ impl<'b> Reader<'_, 'b> {
                     is_held |= self.field(owner, field, columns, depth)?;
                 }
                 if let Some(inside) = inside {
+                    let behind = (self.json.at, self.json.nodes);
                     (self.json.at, self.json.nodes) = (start, nodes);
-                    self.nested(inside, columns, depth)?;
+                    match self.json.peek() {
+                        b'{' => self.nested(inside, columns, depth)?,
+                        // A field of its own took the value, so it may be anything: paths end in nothing.
+                        _ => (self.json.at, self.json.nodes) = behind,
+                    }
                 }
                 Ok(is_held)
             }
         }
+    }
+
+    fn is_json(&self, owner: usize, field: usize) -> bool {
+        matches!(self.plan.structs[owner].fields[field].read, Read::Scalar(Scalar::Json))
     }
 
     /// What stands on the way of a path: an object or null, nothing else.
