@@ -21,6 +21,8 @@ pub mod port;
 pub mod route;
 pub mod sim;
 pub mod topology;
+#[cfg(feature = "parquet")]
+pub mod verify;
 pub mod worker;
 
 #[cfg(feature = "cli")]
