@@ -73,7 +73,11 @@ pub(crate) fn record(key: &str, value: &str) -> OutRecord {
 }
 
 /// Sends records and waits until all are delivered; where and when each stands.
-pub(crate) async fn send(log: &dyn Log, to: TopicPartition, records: Vec<OutRecord>) -> Vec<(Offset, LogTime)> {
+pub(crate) async fn send(
+    log: &dyn Log,
+    to: TopicPartition,
+    records: Vec<OutRecord>,
+) -> Vec<(Offset, LogTime)> {
     let mut producer = log.producer();
     let mut places = BTreeMap::new();
     let sent = records.len();
@@ -88,7 +92,11 @@ pub(crate) async fn send(log: &dyn Log, to: TopicPartition, records: Vec<OutReco
 }
 
 /// All that a reader sees from a position on.
-pub(crate) async fn read_all(reader: &mut dyn Reader, from: TopicPartition, start: NextOffset) -> Vec<RecordBatch> {
+pub(crate) async fn read_all(
+    reader: &mut dyn Reader,
+    from: TopicPartition,
+    start: NextOffset,
+) -> Vec<RecordBatch> {
     let mut next = start;
     let mut batches = Vec::new();
     loop {
