@@ -1,6 +1,6 @@
 //! Judges what `aggregate` wrote, at every position that it ever showed to a reader.
 
-use super::oracle::Raw;
+use super::oracle::{Raw, instant};
 use super::target::{Expected, Walk};
 use super::workload::Setting;
 use serde_json::Value;
@@ -117,7 +117,10 @@ fn check_row(walk: &Walk<'_>, key: &str, value: &Value, at: u64) -> Result<(), S
         }
         Expected::Nothing => false,
     };
-    if is_right { Ok(()) } else { Err(format!("I2: {key} at {at}: {value}, expected {expected:?}")) }
+    if is_right {
+        return Ok(());
+    }
+    Err(format!("I2: {key} at {at}: {value}, expected {expected:?}, now {:?}", walk.now.map(instant)))
 }
 
 /// I24: time stands where the log says.

@@ -224,3 +224,64 @@ fn whatever_breaks_every_event_is_counted_once_and_lies_in_the_lake_once() {
     }
     assert!(failed.is_empty(), "replay with SEED=n: {failed:?}");
 }
+
+#[test]
+fn debug_dump() {
+    let Ok(seed) = env::var("DUMP") else { return };
+    let (mut history, mut chance) = History::new(seed.parse().unwrap());
+    history.start_workers(&mut chance);
+    history.send(&mut chance);
+    history.world.heal();
+    for _ in 0..300 {
+        history.world.run_for(Duration::from_secs(1));
+        if history.is_done() {
+            break;
+        }
+    }
+    use thalweg::model::*;
+    println!("{:?} {:?}", history.world.exits(), history.judge());
+    for topic in [Topic::Repartition, Topic::State, Topic::SetAside, Topic::Metrics] {
+        for target in 0..history.setting.targets {
+            for kept in
+                history.world.records(TopicPartition { topic, partition: Partition(target) }, NextOffset(0))
+            {
+                let value = kept.record.value.clone().unwrap_or_default();
+                let text = match topic {
+                    Topic::Repartition => match HopOne::decode(&value).unwrap() {
+                        HopOne::Block(b) => format!(
+                            "block {} prev {:?} {:?}",
+                            b.source.partition,
+                            b.prev.map(|p| p.0),
+                            b.units.iter().map(|u| u.offset.0).collect::<Vec<_>>()
+                        ),
+                        HopOne::Links(l) => l
+                            .links
+                            .iter()
+                            .map(|l| {
+                                format!(
+                                    "link {} below {} last {:?} at_end {:?}; ",
+                                    l.source.partition,
+                                    l.below,
+                                    l.last.map(|l| l.0),
+                                    l.at_end
+                                )
+                            })
+                            .collect(),
+                        other => format!("{other:?}"),
+                    },
+                    _ => format!(
+                        "{} = {}",
+                        String::from_utf8_lossy(&kept.record.key.clone().unwrap_or_default()),
+                        String::from_utf8_lossy(&value)
+                    ),
+                };
+                println!(
+                    "{topic:?} {target} {} {} {}{text}",
+                    kept.offset,
+                    (kept.time.0 - START) / 1000,
+                    if kept.is_cleaned { "CLEANED " } else { "" }
+                );
+            }
+        }
+    }
+}
