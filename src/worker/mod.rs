@@ -6,8 +6,8 @@
 
 pub mod aggregate;
 mod control;
-pub mod route;
 pub mod lake;
+pub mod route;
 
 pub use control::*;
 
