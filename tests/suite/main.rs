@@ -8,3 +8,4 @@ mod embedded;
 mod objects;
 #[cfg(feature = "embedded")]
 mod port_contract;
+mod simulation;
