@@ -122,6 +122,20 @@ impl River {
         self.world.spawn(id, life);
     }
 
+    /// An operator's hand: the position forgotten, or set anywhere, with or without the metadata of another one.
+    fn trouble_the_group(&mut self, chance: &mut Seed) {
+        let partition = Partition(chance.below(PARTITIONS.into()) as u32);
+        let end = self.world.end(River::raw(partition.0), Isolation::ReadCommitted);
+        let mut offset = self.world.committed(Role::Lake, partition);
+        if let Some(offset) = &mut offset {
+            offset.next = NextOffset(chance.below(end.0 + 1));
+        }
+        let offset = if chance.one_in(3) { None } else { offset };
+        self.world.set_committed(Role::Lake, partition, offset);
+        // Only a new owner asks for it.
+        self.world.crash(chance.below(2) as u32);
+    }
+
     fn raw(partition: u32) -> TopicPartition {
         TopicPartition { topic: Topic::Raw, partition: Partition(partition) }
     }
@@ -222,9 +236,8 @@ fn river(seed: u64) {
         river.append_some(count, &mut chance);
         river.world.run_for(chance.between(1, 5));
         river.look();
-        if chance.one_in(8) {
-            let partition = Partition(chance.below(2) as u32);
-            river.world.set_committed(Role::Lake, partition, None);
+        if chance.one_in(6) {
+            river.trouble_the_group(&mut chance);
         }
     }
     river.world.heal();
