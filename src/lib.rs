@@ -7,6 +7,7 @@
 //!    └────► lake
 //! worker ─► port                   makes it happen, in order, through the port alone
 //! embedded, objects, sim           what the port is made of: one foreign system each
+//! generate                         seeded events of shoppers, for the demo and for tests
 //! cli                              the only one that joins them
 //! ```
 //!
@@ -16,6 +17,7 @@
 pub mod aggregate;
 pub mod decisions;
 pub mod decode;
+pub mod generate;
 pub mod lake;
 pub mod model;
 pub mod port;
@@ -26,7 +28,7 @@ pub mod topology;
 pub mod verify;
 pub mod worker;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "embedded")]
 pub mod cli;
 #[cfg(feature = "embedded")]
 pub mod embedded;
