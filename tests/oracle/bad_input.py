@@ -138,7 +138,7 @@ def check_good(connection, rows):
             wanted[tenant] = wanted.get(tenant, 0) + 1
     in_lake = dict(connection.execute("SELECT _tenant, count(*) FROM marketplace_events GROUP BY ALL").fetchall())
     of_path = connection.execute(
-        "SELECT DISTINCT _tenant, url_decode(replace(tenant_id, '!', '%')) FROM marketplace_events").fetchall()
+        "SELECT DISTINCT _tenant, tenant_id FROM marketplace_events").fetchall()
     counted = {row["tenant_id"]: row["values"]["product_views"] for row in rows
                if (row["aggregate"], row["window"]) == ("vendor", "day")}
     vendors = {row["by"]["vendor_id"] for row in rows if row["aggregate"] == "vendor"}
