@@ -118,7 +118,7 @@ impl Running {
     }
 }
 
-pub(in crate::cli) fn name(role: Role) -> &'static str {
+fn name(role: Role) -> &'static str {
     match role {
         Role::Route => "route",
         Role::Aggregate => "aggregate",
