@@ -284,42 +284,26 @@ fn path(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     Some(path)
 }
 
-/// No member of the event is read by two fields. A `json` field may hold others' members: it keeps text.
+/// Several fields may read one member, and members of a map or of `json`. Inside anything else there is
+/// nothing to find.
 fn check_paths(fields: &[Field], places: &[Place], sound: &[bool], problems: &mut Problems) {
-    let order: BTreeMap<&[String], usize> = {
-        let mut first = BTreeMap::new();
-        for (index, field) in fields.iter().enumerate().filter(|(index, _)| sound[*index]) {
-            match first.get(&field.path[..]) {
-                Some(&other) => {
-                    let other: &Field = &fields[other];
-                    let message = format!(
-                        "`{}` and `{}` are read from the same member `{}`",
-                        other.name,
-                        field.name,
-                        field.path.join(".")
-                    );
-                    problems.add(places[index], message);
-                }
-                None => {
-                    first.insert(&field.path[..], index);
-                }
-            }
+    let is_sound = |(index, _): &(usize, &Field)| sound[*index];
+    let mut closed: BTreeMap<&[String], &Field> = BTreeMap::new();
+    for (_, field) in fields.iter().enumerate().filter(is_sound) {
+        if !matches!(field.ty, FieldType::Scalar(Scalar::Json) | FieldType::Map(_)) {
+            closed.insert(&field.path, field);
         }
-        first
-    };
-    for (index, field) in fields.iter().enumerate().filter(|(index, _)| sound[*index]) {
+    }
+    for (index, field) in fields.iter().enumerate().filter(is_sound) {
         for length in 1..field.path.len() {
-            let Some(&outer) = order.get(&field.path[..length]) else { continue };
-            let outer = &fields[outer];
-            if outer.ty != FieldType::Scalar(Scalar::Json) {
-                let message = format!(
-                    "`{}` lies inside `{}`, which is {}: only a `json` field may hold another's member",
-                    field.path.join("."),
-                    outer.name,
-                    type_name(&outer.ty)
-                );
-                problems.add(places[index], message);
-            }
+            let Some(outer) = closed.get(&field.path[..length]) else { continue };
+            let message = format!(
+                "`{}` lies inside `{}`, which is {}: it would never have a value",
+                field.path.join("."),
+                outer.name,
+                type_name(&outer.ty)
+            );
+            problems.add(places[index], message);
         }
     }
 }
