@@ -2,7 +2,7 @@
 
 use super::super::checked::{Field, FieldIndex, FieldType, Scalar};
 use super::super::node::{Kind, Member, Node, shorten};
-use super::super::problem::{Place, Problems, did_you_mean};
+use super::super::problem::{Place, Problems};
 use super::super::read::{self, COLUMN, Name};
 use std::collections::BTreeMap;
 
@@ -72,12 +72,15 @@ impl Fields {
     pub(crate) fn find(&self, name: Name<'_>, problems: &mut Problems) -> Option<FieldIndex> {
         match self.index(name.text) {
             Some(index) => self.sound[index].then_some(index),
-            None => problems.none(name.place, self.unknown(name.text)),
+            None => {
+                let message = self.unknown(name.text, problems);
+                problems.none(name.place, message)
+            }
         }
     }
 
-    pub(crate) fn unknown(&self, name: &str) -> String {
-        let near = did_you_mean(name, self.by_name.keys().map(String::as_str));
+    fn unknown(&self, name: &str, problems: &Problems) -> String {
+        let near = problems.did_you_mean(name, self.by_name.keys().map(String::as_str));
         format!("`{}` is no field of the events{near}", shorten(name))
     }
 
@@ -254,7 +257,7 @@ fn scalar_type(name: Name<'_>, problems: &mut Problems) -> Option<Scalar> {
             let foreign = FOREIGN.iter().find(|(foreign, _)| text.eq_ignore_ascii_case(foreign));
             let meant = match foreign {
                 Some((_, ours)) => format!("; did you mean `{ours}`?"),
-                None => did_you_mean(text, SCALARS),
+                None => problems.did_you_mean(text, SCALARS),
             };
             let known =
                 if meant.is_empty() { format!("; known are {}", read::listed(&SCALARS)) } else { meant };
