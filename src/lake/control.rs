@@ -106,6 +106,16 @@ pub struct StoredTopology {
     pub text: String,
 }
 
+impl StoredTopology {
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts are JSON")
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<StoredTopology, String> {
+        serde_json::from_slice(bytes).map_err(|error| format!("damaged topology: {error}"))
+    }
+}
+
 /// What rides in the metadata of an offset commit: the slot of the plan that ends at the offset.
 #[derive(Serialize, Deserialize)]
 struct Hint {

@@ -40,8 +40,8 @@ pub enum Ask {
 pub enum Fact {
     Object(Option<Vec<u8>>),
     Start(NextOffset),
-    /// It was created, it was there before, or nobody can tell: only a read shows what it holds.
-    CreateTried,
+    /// It is there, whoever created it: only a read shows what it holds.
+    Created,
 }
 
 /// One step further.
@@ -126,7 +126,7 @@ impl Walk {
             }
             (State::Starting, Fact::Start(start)) => State::Creating { start },
             // Whoever created it: what it says is the start.
-            (State::Creating { .. }, Fact::CreateTried) => State::Genesis,
+            (State::Creating { .. }, Fact::Created) => State::Genesis,
             (State::Doubling { start, low, k }, Fact::Object(body)) => double(start, low, k, body)?,
             (State::Halving { low, high }, Fact::Object(body)) => halve(low, high, body)?,
             (State::Walking { at, n, last, must_be }, Fact::Object(None)) => {

@@ -23,6 +23,7 @@ use super::plan::{Decided, Footer, Plan};
 use super::position::slot_plan;
 use crate::model::CommittedOffset;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// What the worker is to do next. It reports with a [`Fact`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,63 +69,63 @@ pub struct Seal {
 #[derive(Debug, Clone)]
 enum State {
     Deciding {
-        ours: Decided,
+        ours: Rc<Decided>,
     },
     Reading {
-        ours: Decided,
+        ours: Rc<Decided>,
         is_taken: bool,
     },
     Examining {
-        plan: Decided,
+        plan: Rc<Decided>,
         file: usize,
         missing: Vec<usize>,
     },
     Excusing {
-        plan: Decided,
+        plan: Rc<Decided>,
         missing: Vec<usize>,
     },
     Rebuilding {
-        plan: Decided,
+        plan: Rc<Decided>,
         missing: Vec<usize>,
     },
     /// `pending` are in the chunk; `later` wait for another pass.
     Writing {
-        plan: Decided,
+        plan: Rc<Decided>,
         pending: VecDeque<usize>,
         later: Vec<usize>,
     },
     /// Is the first of `pending` there, and is it the plan's?
     Comparing {
-        plan: Decided,
+        plan: Rc<Decided>,
         pending: VecDeque<usize>,
         later: Vec<usize>,
         is_taken: bool,
     },
     Losing {
-        plan: Decided,
+        plan: Rc<Decided>,
         missing: Vec<usize>,
     },
     Checkpointing {
-        plan: Decided,
+        plan: Rc<Decided>,
         k: u64,
     },
     Committing {
-        plan: Decided,
+        plan: Rc<Decided>,
     },
     Done {
-        plan: Decided,
+        plan: Rc<Decided>,
     },
 }
 
 impl Seal {
     /// A chunk was closed: its plan is only a proposal until the slot has decided. Also for gaps.
     pub fn propose(ours: Plan) -> Seal {
-        Seal { state: State::Deciding { ours: Decided::new(ours) }, is_ours: true }
+        Seal { state: State::Deciding { ours: Rc::new(Decided::new(ours)) }, is_ours: true }
     }
 
     /// Finishes the last plan of a chain, whoever made it.
     pub fn finish(plan: Plan) -> Seal {
-        Seal { state: examine(Decided::new(plan), 0, Vec::new()), is_ours: false }
+        Seal { state: examine(Rc::new(Decided::new(plan)), 0, Vec::new()), is_ours: false }
     }
 
     /// The plan that is followed now.
@@ -238,7 +239,7 @@ impl Seal {
 }
 
 /// Somebody planned this slot first, or it was our own create whose answer was lost on the way.
-fn adopt(ours: Decided, body: &[u8]) -> Result<Seal, String> {
+fn adopt(ours: Rc<Decided>, body: &[u8]) -> Result<Seal, String> {
     let plan = slot_plan(ours.plan.s, body)?;
     if plan == ours.plan {
         return Ok(Seal { state: write_all(ours), is_ours: true });
@@ -250,7 +251,7 @@ fn adopt(ours: Decided, body: &[u8]) -> Result<Seal, String> {
     Ok(Seal::finish(plan))
 }
 
-fn examine(plan: Decided, file: usize, missing: Vec<usize>) -> State {
+fn examine(plan: Rc<Decided>, file: usize, missing: Vec<usize>) -> State {
     if file < plan.plan.files.len() {
         State::Examining { plan, file, missing }
     } else if missing.is_empty() {
@@ -260,12 +261,12 @@ fn examine(plan: Decided, file: usize, missing: Vec<usize>) -> State {
     }
 }
 
-fn write_all(plan: Decided) -> State {
+fn write_all(plan: Rc<Decided>) -> State {
     let pending = (0..plan.plan.files.len()).collect();
     write(plan, pending, Vec::new())
 }
 
-fn write(plan: Decided, pending: VecDeque<usize>, later: Vec<usize>) -> State {
+fn write(plan: Rc<Decided>, pending: VecDeque<usize>, later: Vec<usize>) -> State {
     match (pending.is_empty(), later.is_empty()) {
         (false, _) => State::Writing { plan, pending, later },
         (true, false) => State::Rebuilding { plan, missing: later },
@@ -273,13 +274,13 @@ fn write(plan: Decided, pending: VecDeque<usize>, later: Vec<usize>) -> State {
     }
 }
 
-fn written(plan: Decided, mut pending: VecDeque<usize>, later: Vec<usize>) -> State {
+fn written(plan: Rc<Decided>, mut pending: VecDeque<usize>, later: Vec<usize>) -> State {
     pending.pop_front();
     write(plan, pending, later)
 }
 
 /// Before the next plan, so that checkpoints have no hole and can be found by doubling.
-fn checkpoint(plan: Decided) -> State {
+fn checkpoint(plan: Rc<Decided>) -> State {
     match plan.plan.checkpoint() {
         Some(k) => State::Checkpointing { plan, k },
         None => State::Committing { plan },

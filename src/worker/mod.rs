@@ -6,6 +6,8 @@
 
 pub mod aggregate;
 mod control;
+pub mod lake;
+pub mod route;
 
 pub use control::*;
 

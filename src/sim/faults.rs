@@ -1,0 +1,112 @@
+//! Which faults a history has, and how often. A seed draws a random subset: faults that always come
+//! together hide each other.
+
+use super::Seed;
+
+/// Chances in a thousand of each call, unless said otherwise. 0 is off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// A read, poll or position fails in passing.
+    pub transient: u32,
+    /// A call is held up for up to [`Faults::slow_micros`].
+    pub slow: u32,
+    pub slow_micros: u64,
+
+    /// A delivery fails: lost, or appended with its answer lost, or appended later.
+    pub send: u32,
+    /// The broker refuses the first record of a producer to a partition once. With a second one in
+    /// flight behind it, the client then reports the refused one as delivered.
+    pub refused_first: u32,
+    /// What a dropped producer still had queued may be appended, now or much later.
+    pub limbo: u32,
+
+    /// A plain offset commit fails, with or without effect, or takes effect later.
+    pub commit_lost: u32,
+    /// A plain offset commit that was answered lands once more, later.
+    pub commit_again: u32,
+    /// In a thousand steps: a group's position goes back to one that was committed before.
+    pub commit_back: u32,
+    /// In a thousand steps: a position of lake or aggregate is forgotten (expiry, deletion of the group).
+    pub commit_forgotten: u32,
+
+    /// Records or offsets of a transaction are refused; some of them may stand.
+    pub transaction_send: u32,
+    /// A commit is certain not to have happened.
+    pub transaction_refused: u32,
+    /// The answer to a commit is lost: done or not, nobody here knows.
+    pub transaction_unknown: u32,
+    /// A commit is done, but its end was sent more than once: a copy is still on its way.
+    pub transaction_tainted: u32,
+    /// The copy of an abort's end is still on its way.
+    pub transaction_late_abort: u32,
+    /// An end (commit) that nobody saw repeated hits an open transaction: its first part is visible early.
+    pub transaction_torn: u32,
+
+    /// A create fails in passing (409, 503), without effect.
+    pub create_refused: u32,
+    /// A create's answer is lost: with effect, without, or with effect later.
+    pub create_unknown: u32,
+    /// A broken store, for the mutation check: `create` overwrites.
+    pub store_overwrites: bool,
+
+    /// One in so many steps: a worker dies (`kill -9`) and is started again. 0 is off.
+    pub crash: u64,
+    /// One in so many steps: a worker is stopped and goes on later, perhaps as a zombie. 0 is off.
+    pub pause: u64,
+    /// One in so many steps: a worker's place is taken by a new one while the old one is only stopped. 0 is off.
+    pub replace: u64,
+    /// One in so many steps: a group's partitions are dealt out again. 0 is off.
+    pub rebalance: u64,
+    /// Longest stop of a worker, in microseconds.
+    pub pause_micros: u64,
+    /// Members without a sign of life are expelled long before a transaction times out.
+    pub short_session: bool,
+    /// Compacted topics are cleaned often, and without lag.
+    pub eager_compaction: bool,
+    /// Workers' clocks are wrong by up to a day.
+    pub clock_skew: bool,
+}
+
+impl Faults {
+    /// Nothing goes wrong.
+    pub fn calm() -> Self {
+        Faults::default()
+    }
+
+    /// A random subset, each with a random rate.
+    pub fn draw(chance: &mut Seed) -> Self {
+        let mut rate = |most: u64| if chance.one_in(2) { 0 } else { 1 + chance.below(most) as u32 };
+        let mut faults = Faults {
+            transient: rate(40),
+            slow: rate(60),
+            slow_micros: 0,
+            send: rate(60),
+            refused_first: rate(300),
+            limbo: rate(500),
+            commit_lost: rate(200),
+            commit_again: rate(200),
+            commit_back: rate(3),
+            commit_forgotten: 0,
+            transaction_send: rate(40),
+            transaction_refused: rate(80),
+            transaction_unknown: rate(80),
+            transaction_tainted: rate(150),
+            transaction_late_abort: rate(500),
+            transaction_torn: rate(100),
+            create_refused: rate(100),
+            create_unknown: rate(200),
+            ..Faults::default()
+        };
+        // Zombies and crashes are what the protocols are about: off in one history of four only.
+        let mut every = |most: u64| if chance.one_in(4) { 0 } else { chance.between(most / 10, most) };
+        (faults.crash, faults.pause) = (every(2000), every(2000));
+        (faults.replace, faults.rebalance) = (every(6000), every(4000));
+        faults.slow_micros = chance.between(10_000, 4_000_000);
+        faults.pause_micros = chance.between(1_000_000, 60_000_000);
+        faults.commit_forgotten = u32::from(chance.one_in(4));
+        faults.short_session = chance.one_in(3);
+        faults.eager_compaction = chance.one_in(2);
+        faults.clock_skew = chance.one_in(4);
+        faults
+    }
+}

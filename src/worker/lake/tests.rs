@@ -1,0 +1,501 @@
+//! The production loop in the simulated world. What was appended is all that the checks know.
+
+use super::super::{Context, Control, Outcome, Settings, Start};
+use super::run;
+use crate::lake::position::slot_plan;
+use crate::lake::{Chain, ControlKey, FileKey, PlainKind, Plan, Rows};
+use crate::model::{
+    Incarnation, LogTime, NextOffset, Offset, Partition, Role, Source, Topic, TopicPartition,
+};
+use crate::port::Isolation;
+use crate::sim::{Faults, Handles, Seed, Shape, World};
+use crate::topology::check;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+const PARTITIONS: u32 = 2;
+const INCARNATION: Incarnation = Incarnation(7);
+/// 2026-11-01T00:00:00Z
+const START: LogTime = LogTime(1_793_491_200_000_000);
+
+fn topology(columns: &str) -> String {
+    format!(
+        "topology: shop
+events:
+  topic: events.v1
+  format: json
+  id: $coordinate
+  time: [ts, $record_time]
+  fields: {{ tenant_id: text, ts: time, note: text }}
+tenant: tenant_id
+aggregates:
+  seen: {{ by: [note], windows: [day], values: {{ events: {{ count: events }} }} }}
+lake:
+  table: events
+  partition: [{columns}]
+  roll: {{ age: 2s, bytes: 4KiB }}
+"
+    )
+}
+
+const BY_TENANT: &str = "tenant_id, year, month, day, hour";
+
+/// What the lives of all workers left behind.
+#[derive(Default)]
+struct Lives {
+    controls: Vec<Arc<Control>>,
+    ended: Vec<Result<Outcome, String>>,
+}
+
+struct River {
+    world: World,
+    lives: Rc<RefCell<Lives>>,
+    appended: BTreeMap<(Partition, Offset), u64>,
+    seen: usize,
+    /// How often each coordinate is in a data file.
+    rows: BTreeMap<(Partition, Offset), u32>,
+}
+
+fn settings(budget: usize) -> Settings {
+    Settings { lake_budget: budget, prefix: "lake/".into(), poll_bytes: 700, ..Settings::default() }
+}
+
+impl River {
+    fn new(seed: u64, faults: Faults) -> River {
+        let shape = Shape { raw_partitions: PARTITIONS, targets: 1, incarnation: INCARNATION, start: START };
+        River {
+            world: World::new(seed, shape, faults),
+            lives: Rc::default(),
+            appended: BTreeMap::new(),
+            seen: 0,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    fn append(&mut self, partition: u32, value: &str) -> Offset {
+        let partition = Partition(partition % PARTITIONS);
+        let offset = self.world.append_raw(partition, None, Some(value.into()));
+        self.appended.insert((partition, offset), xxh3_64(value.as_bytes()));
+        offset
+    }
+
+    fn append_some(&mut self, count: u64, chance: &mut Seed) {
+        for _ in 0..count {
+            let partition = chance.below(PARTITIONS.into()) as u32;
+            let value = match chance.below(8) {
+                0 => "{no json".to_owned(),
+                1 => {
+                    self.world.append_raw_hole(Partition(partition));
+                    continue;
+                }
+                _ => event(&format!("t{}", chance.below(4)), chance.below(3)),
+            };
+            self.append(partition, &value);
+        }
+    }
+
+    fn worker(&mut self, id: u32, text: &str, settings: Settings) {
+        let topology = Arc::new(check(text).expect("the test's topology is right"));
+        let lives = Rc::clone(&self.lives);
+        let life = move |handles: Handles| {
+            let control = Arc::new(Control::default());
+            lives.borrow_mut().controls.push(Arc::clone(&control));
+            let context = Context {
+                topology: Arc::clone(&topology),
+                log: handles.log,
+                objects: handles.objects,
+                clock: handles.clock,
+                settings: settings.clone(),
+                control,
+            };
+            let lives = Rc::clone(&lives);
+            let task: crate::sim::Task = Box::pin(async move {
+                let ended = run(context, Rc::new(Rows)).await.map_err(|failure| failure.to_string());
+                lives.borrow_mut().ended.push(ended.clone());
+                ended.map(drop)
+            });
+            task
+        };
+        self.world.spawn(id, life);
+    }
+
+    fn raw(partition: u32) -> TopicPartition {
+        TopicPartition { topic: Topic::Raw, partition: Partition(partition) }
+    }
+
+    /// Reads the files that came since; no coordinate may be there twice at any time.
+    fn look(&mut self) {
+        let stored = self.world.stored(self.seen);
+        self.seen += stored.len();
+        for key in stored.into_iter().map(|stored| stored.key).filter(|key| key.ends_with(".parquet")) {
+            let body = self.world.object(&key).expect("what was created is there");
+            let (source, rows) = Rows::read(&body).expect("a whole file");
+            let parsed = FileKey::parse("lake/", &key).expect("a key of the layout");
+            assert_eq!(parsed.source, source);
+            for row in rows {
+                let at = (source.partition, row.offset);
+                assert_eq!(
+                    self.appended.get(&at),
+                    Some(&row.value_hash),
+                    "{key} holds what the log does not"
+                );
+                assert_eq!(parsed.table.ends_with("_refused"), row.kind == PlainKind::Refused);
+                let count = self.rows.entry(at).or_default();
+                *count += 1;
+                assert!(*count == 1, "{at:?} is in two files, one of them {key}");
+            }
+        }
+    }
+
+    fn run_until(&mut self, seconds: u64, is_done: impl Fn(&River) -> bool) {
+        for _ in 0..seconds * 2 {
+            let end = self.world.now() + 500_000;
+            self.world.run_until(1, |world| world.now() >= end);
+            self.look();
+            if is_done(self) {
+                return;
+            }
+        }
+        panic!("not done after {seconds} s: {:?}, halts {:?}", self.lives.borrow().ended, self.halts());
+    }
+
+    fn halts(&self) -> Vec<super::Halt> {
+        self.lives.borrow().controls.iter().flat_map(|control| control.halts()).collect()
+    }
+
+    fn goal(&self) -> BTreeMap<Partition, NextOffset> {
+        let ends = |p| (Partition(p), self.world.end(River::raw(p), Isolation::ReadCommitted));
+        (0..PARTITIONS).map(ends).collect()
+    }
+
+    /// Everything that was appended is there, or below `gone` of its partition.
+    fn is_complete(&self) -> bool {
+        self.appended.keys().all(|at| self.rows.contains_key(at))
+    }
+
+    fn chain(partition: u32) -> Chain {
+        let source = Source { incarnation: INCARNATION, partition: Partition(partition) };
+        Chain { topic: "events.v1".into(), source }
+    }
+
+    fn object(&self, partition: u32, key: ControlKey) -> Option<Vec<u8>> {
+        self.world.object(&River::chain(partition).path("lake/", key))
+    }
+
+    /// Every plan of a chain, from its genesis on.
+    fn plans(&self, partition: u32) -> Vec<Plan> {
+        let Some(genesis) = self.object(partition, ControlKey::Genesis) else { return Vec::new() };
+        let genesis: crate::lake::Genesis = serde_json::from_slice(&genesis).unwrap();
+        let (mut at, mut plans) = (genesis.s, Vec::new());
+        while let Some(body) = self.object(partition, ControlKey::Plan(at)) {
+            let plan = slot_plan(at, &body).unwrap();
+            assert_eq!(plan.n, plans.len() as u64);
+            at = plan.e;
+            plans.push(plan);
+        }
+        plans
+    }
+}
+
+fn event(tenant: &str, hours_ago: u64) -> String {
+    let time = jiff::Timestamp::from_microsecond(START.0 - hours_ago as i64 * 3_600_000_000).unwrap();
+    format!("{{\"tenant_id\":\"{tenant}\",\"ts\":\"{time}\",\"note\":\"{}\"}}", "x".repeat(40))
+}
+
+fn river(seed: u64) {
+    let mut chance = Seed(seed);
+    let faults = Faults::draw(&mut chance);
+    let mut river = River::new(seed, faults);
+    // A small budget asks for rebuilds in passes, and for chunks closed before their time.
+    let budgets = [1_500, 3_000, 100_000];
+    for id in 0..2 {
+        // Two topologies at once, as during a roll-out: whoever finishes a plan uses the one that made it.
+        let columns = if chance.one_in(3) { "tenant_id, year, month, day" } else { BY_TENANT };
+        let budget = *chance.pick(&budgets).unwrap();
+        river.worker(id, &topology(columns), settings(budget));
+    }
+    for _ in 0..chance.between(5, 25) {
+        let count = chance.below(30);
+        river.append_some(count, &mut chance);
+        river.world.run_for(chance.between(1, 5));
+        river.look();
+        if chance.one_in(8) {
+            let partition = Partition(chance.below(2) as u32);
+            river.world.set_committed(Role::Lake, partition, None);
+        }
+    }
+    river.world.heal();
+    river.run_until(400, River::is_complete);
+
+    assert_eq!(river.halts(), [], "replay with SEED={seed}");
+    assert_eq!(river.world.violations(), Vec::<String>::new());
+    for partition in 0..PARTITIONS {
+        let plans = river.plans(partition);
+        for file in plans.iter().flat_map(|plan| &plan.files) {
+            assert!(river.world.object(&file.key).is_some(), "{} is planned, but is not there", file.key);
+        }
+        let planned: u64 = plans.iter().map(|plan| plan.count).sum();
+        let held = river.rows.keys().filter(|(p, _)| p.0 == partition).count() as u64;
+        assert_eq!(planned, held);
+    }
+}
+
+#[test]
+fn every_record_is_in_exactly_one_file_whatever_breaks() {
+    match std::env::var("SEED") {
+        Ok(seed) => river(seed.parse().expect("a number")),
+        Err(_) => (0..300).for_each(river),
+    }
+}
+
+/// One worker, no faults.
+fn calm() -> River {
+    River::new(1, Faults::calm())
+}
+
+#[test]
+fn until_idle_seals_everything_below_the_goal_and_ends() {
+    let mut river = calm();
+    river.append_some(100, &mut Seed(3));
+    river.worker(0, &topology(BY_TENANT), settings(1 << 20));
+    river.lives.borrow().controls[0].set_goal(river.goal());
+
+    river.run_until(10, |river| !river.lives.borrow().ended.is_empty());
+
+    assert_eq!(river.lives.borrow().ended, [Ok(Outcome::Idle)]);
+    assert!(river.is_complete());
+    for (partition, goal) in river.goal() {
+        let committed = river.world.committed(Role::Lake, partition).unwrap();
+        assert_eq!(committed.next, goal);
+        let last = river.plans(partition.0).pop().unwrap();
+        assert_eq!(committed.metadata, format!("{{\"q\":{}}}", last.s));
+    }
+}
+
+#[test]
+fn an_empty_log_is_idle_at_once() {
+    let mut river = calm();
+    river.worker(0, &topology(BY_TENANT), settings(1 << 20));
+    river.lives.borrow().controls[0].set_goal(river.goal());
+
+    river.run_until(10, |river| !river.lives.borrow().ended.is_empty());
+
+    assert_eq!(river.lives.borrow().ended, [Ok(Outcome::Idle)]);
+}
+
+#[test]
+fn a_drain_seals_what_is_buffered() {
+    let mut river = calm();
+    river.append_some(20, &mut Seed(3));
+    let text = topology(BY_TENANT).replace("2s", "1d");
+    river.worker(0, &text, settings(1 << 20));
+    river.world.run_for(4);
+    river.look();
+    assert!(river.rows.is_empty(), "nothing is old or large enough yet");
+    river.lives.borrow().controls[0].drain();
+
+    river.run_until(10, |river| !river.lives.borrow().ended.is_empty());
+
+    assert_eq!(river.lives.borrow().ended, [Ok(Outcome::Drained)]);
+    assert!(river.is_complete());
+}
+
+#[test]
+fn the_start_is_resolved_once_and_ignored_afterwards() {
+    let mut river = calm();
+    let starts = |start| Settings { start, ..settings(1 << 20) };
+    river.append(0, &event("before", 0));
+    river.world.run_for(10);
+    river.append(0, &event("before", 0));
+    river.world.run_for(10);
+    let at = LogTime(river.world.now());
+    let first = river.append(0, &event("after", 0));
+    river.worker(0, &topology(BY_TENANT), starts(Start::At(at)));
+    river.run_until(20, |river| river.rows.contains_key(&(Partition(0), first)));
+    river.world.remove(0);
+    let second = river.append(0, &event("after", 0));
+    river.worker(1, &topology(BY_TENANT), starts(Start::Latest));
+
+    river.run_until(60, |river| river.rows.contains_key(&(Partition(0), second)));
+
+    assert_eq!(river.rows.len(), 2);
+    assert_eq!(river.plans(0)[0].s, NextOffset(first.0));
+}
+
+#[test]
+fn what_retention_took_is_a_gap_on_the_chain() {
+    let mut river = calm();
+    river.append(0, &event("a", 0));
+    river.worker(0, &topology(BY_TENANT), settings(1 << 20));
+    river.run_until(20, River::is_complete);
+    river.world.remove(0);
+    let lost = river.append(0, &event("b", 0));
+    let kept = river.append(0, &event("c", 0));
+    river.world.expire(River::raw(0), NextOffset(kept.0));
+    river.worker(1, &topology(BY_TENANT), settings(1 << 20));
+
+    river.run_until(60, |river| river.rows.contains_key(&(Partition(0), kept)));
+
+    let plans = river.plans(0);
+    let gaps: Vec<_> = plans.iter().map(|plan| (plan.s, plan.e, plan.gap)).collect();
+    assert_eq!(gaps[1], (NextOffset(lost.0), NextOffset(kept.0), true));
+    assert!(!river.rows.contains_key(&(Partition(0), lost)));
+    assert_eq!(river.halts(), []);
+}
+
+/// A plan stands, its worker died before any file, and the log has lost the records since.
+#[test]
+fn a_plan_whose_records_are_gone_is_marked_lost_and_the_chain_goes_on() {
+    let (mut river, plan) = with_an_unfinished_plan();
+    river.world.expire(River::raw(0), NextOffset(plan.s.0 + 1));
+    let last = river.append(0, &event("z", 0));
+    river.worker(1, &topology(BY_TENANT), settings(1 << 20));
+
+    river.run_until(60, |river| river.rows.contains_key(&(Partition(0), last)));
+
+    let lost = river.object(0, ControlKey::Lost(plan.s)).expect("it is marked");
+    let lost: crate::lake::Lost = serde_json::from_slice(&lost).unwrap();
+    assert_eq!(lost.missing, plan.files.iter().map(|file| file.key.clone()).collect::<Vec<_>>());
+    assert_eq!(river.plans(0)[1].s, plan.e);
+    assert_eq!(river.halts(), []);
+}
+
+#[test]
+fn an_unfinished_plan_of_another_topology_is_finished_as_that_one_decided() {
+    let (mut river, plan) = with_an_unfinished_plan();
+    river.worker(1, &topology("year"), settings(500));
+
+    river.run_until(60, River::is_complete);
+
+    assert!(plan.files.iter().all(|file| river.world.object(&file.key).is_some()));
+    assert!(plan.files.len() > 2, "the test needs several passes");
+}
+
+#[test]
+fn a_plan_that_the_log_contradicts_halts_its_partition_and_no_other() {
+    let (mut river, mut plan) = with_an_unfinished_plan();
+    plan.checksum ^= 1;
+    let mut other = River::new(2, Faults::calm());
+    let path = River::chain(0).path("lake/", ControlKey::Plan(plan.s));
+    put(&mut other, &[(path, plan.encode())]);
+    let genesis = River::chain(0).path("lake/", ControlKey::Genesis);
+    put(&mut other, &[(genesis, b"{\"s\":0}".to_vec())]);
+    for (partition, offset) in river.appended.keys() {
+        let record = &river.world.records(River::raw(partition.0), NextOffset(offset.0))[0].record;
+        let value = String::from_utf8(record.value.clone().unwrap()).unwrap();
+        other.append(partition.0, &value);
+    }
+    let there = other.append(1, &event("fine", 0));
+    river = other;
+    river.worker(1, &topology(BY_TENANT), settings(1 << 20));
+
+    river.run_until(60, |river| river.rows.contains_key(&(Partition(1), there)));
+    river.run_until(60, |river| !river.halts().is_empty());
+
+    let halts = river.halts();
+    assert_eq!((halts.len(), halts[0].partition), (1, Partition(0)));
+    assert!(halts[0].reason.contains("truncated"), "{}", halts[0].reason);
+    assert!(river.rows.keys().all(|(partition, _)| *partition == Partition(1)));
+    let goal = river.goal();
+    river.lives.borrow().controls[0].set_goal(goal);
+    river.run_until(10, |river| !river.lives.borrow().ended.is_empty());
+    assert!(river.lives.borrow().ended[0].as_ref().is_err_and(|error| error.contains("halted")));
+}
+
+#[test]
+fn a_plan_of_a_later_version_halts_by_name() {
+    let mut river = calm();
+    let genesis = River::chain(0).path("lake/", ControlKey::Genesis);
+    let slot = River::chain(0).path("lake/", ControlKey::Plan(NextOffset(0)));
+    put(&mut river, &[(genesis, b"{\"s\":0}".to_vec()), (slot, b"{\"transform\":9}".to_vec())]);
+    river.append(0, &event("a", 0));
+    river.worker(1, &topology(BY_TENANT), settings(1 << 20));
+
+    river.run_until(60, |river| !river.halts().is_empty());
+
+    assert!(river.halts()[0].reason.contains("transform version 9"), "{:?}", river.halts());
+    assert!(river.rows.is_empty());
+}
+
+/// A store that is away keeps memory bounded, and nothing is lost when it comes back.
+#[test]
+fn a_store_that_is_away_stops_reading_and_loses_nothing() {
+    let mut river = River::new(5, Faults { create_refused: 1000, ..Faults::calm() });
+    river.append_some(400, &mut Seed(3));
+    river.worker(0, &topology(BY_TENANT), settings(2_000));
+    river.world.run_for(60);
+    river.look();
+    assert!(river.rows.is_empty());
+
+    river.world.heal();
+
+    river.run_until(120, River::is_complete);
+    assert_eq!(river.halts(), []);
+}
+
+#[test]
+fn the_thousandth_plan_leaves_a_checkpoint_and_the_walk_begins_there() {
+    let mut river = calm();
+    let genesis = River::chain(0).path("lake/", ControlKey::Genesis);
+    put(&mut river, &[(genesis, b"{\"s\":0}".to_vec())]);
+    let gaps: Vec<_> = (0..1000)
+        .map(|n| {
+            let plan = Plan::gap(n, NextOffset(n), NextOffset(n + 1), 1);
+            (River::chain(0).path("lake/", ControlKey::Plan(plan.s)), plan.encode())
+        })
+        .collect();
+    put(&mut river, &gaps);
+    (0..1000).for_each(|_| river.world.append_raw_hole(Partition(0)));
+    let first = river.append(0, &event("a", 0));
+    river.worker(0, &topology(BY_TENANT), settings(1 << 20));
+    river.run_until(400, |river| river.rows.contains_key(&(Partition(0), first)));
+    river.run_until(10, |river| river.object(0, ControlKey::Checkpoint(1)).is_some());
+    river.world.remove(0);
+    river.world.set_committed(Role::Lake, Partition(0), None);
+    let before = river.world.steps();
+    let second = river.append(0, &event("b", 0));
+    river.worker(1, &topology(BY_TENANT), settings(1 << 20));
+
+    river.run_until(60, |river| river.rows.contains_key(&(Partition(0), second)));
+
+    let checkpoint = river.object(0, ControlKey::Checkpoint(1)).unwrap();
+    assert_eq!(String::from_utf8(checkpoint).unwrap(), "{\"n\":1000,\"s\":1000}");
+    assert!(river.world.steps() - before < 2_000, "it walked from genesis");
+}
+
+/// Creates objects by hand.
+fn put(river: &mut River, objects: &[(String, Vec<u8>)]) {
+    let objects = objects.to_vec();
+    let task = river.world.spawn(99, move |handles: Handles| {
+        let objects = objects.clone();
+        Box::pin(async move {
+            for (key, body) in objects {
+                handles.objects.create(&key, body).await.map_err(|failure| failure.to_string())?;
+            }
+            Ok(())
+        })
+    });
+    assert!(river.world.run_until(1000, |world| !world.is_running(task)));
+    river.world.remove(99);
+}
+
+/// A world in which a worker died right after it had created its first plan of partition 0.
+fn with_an_unfinished_plan() -> (River, Plan) {
+    let mut river = calm();
+    for tenant in 0..12 {
+        river.append(0, &event(&format!("t{}", tenant % 4), 0));
+    }
+    river.worker(0, &topology(BY_TENANT), settings(1 << 20));
+    let slot = River::chain(0).path("lake/", ControlKey::Plan(NextOffset(0)));
+    while river.world.object(&slot).is_none() {
+        assert!(river.world.step());
+    }
+    river.world.remove(0);
+    river.look();
+    assert!(river.rows.is_empty());
+    let plan = river.plans(0).remove(0);
+    (river, plan)
+}
