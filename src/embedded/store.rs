@@ -432,6 +432,7 @@ pub(super) fn damaged(path: &Path, what: String) -> Error {
 pub(super) fn storing(path: &Path, error: impl Into<redb::Error>) -> Error {
     match error.into() {
         redb::Error::Io(source) => Error::io("use", path, source),
+        redb::Error::PreviousIo | redb::Error::DatabaseClosed => Error::Closed,
         error => damaged(path, error.to_string()),
     }
 }
