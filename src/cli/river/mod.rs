@@ -89,7 +89,7 @@ fn drive(role: Role, context: Context) -> Result<Outcome, Failure> {
     match role {
         Role::Route => block_on(worker::route::run(context)),
         Role::Aggregate => block_on(worker::aggregate::run(context)),
-        Role::Lake => block_on(worker::lake::run(context, Rc::new(crate::lake::Rows))),
+        Role::Lake => block_on(worker::lake::run(context, Rc::new(crate::lake::Parquet))),
     }
 }
 
