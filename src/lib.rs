@@ -7,6 +7,7 @@
 //!    └────► lake
 //! worker ─► port                   makes it happen, in order, through the port alone
 //! embedded, objects, sim           what the port is made of: one foreign system each
+//! generate                         seeded events of shoppers, for the demo and for tests
 //! cli                              the only one that joins them
 //! ```
 //!
@@ -14,16 +15,20 @@
 //! know these two and not each other. `tests/tidy.rs` holds the table.
 
 pub mod aggregate;
+pub mod decisions;
 pub mod decode;
+pub mod generate;
 pub mod lake;
 pub mod model;
 pub mod port;
 pub mod route;
 pub mod sim;
 pub mod topology;
+#[cfg(feature = "parquet")]
+pub mod verify;
 pub mod worker;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "embedded")]
 pub mod cli;
 #[cfg(feature = "embedded")]
 pub mod embedded;

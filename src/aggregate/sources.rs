@@ -220,6 +220,8 @@ impl Sources {
     }
 
     fn move_time(&mut self) {
+        let newest = self.states.values().filter_map(|state| state.time).max();
+        self.now = self.now.max(newest);
         let Some(&current) = self.incarnations.last() else { return };
         let floor = self.floor;
         let mut lowest: Option<i64> = None;
@@ -231,8 +233,6 @@ impl Sources {
             lowest = Some(lowest.map_or(time, |lowest| lowest.min(time)));
         }
         self.floor = self.floor.max(lowest);
-        let newest = self.states.values().filter_map(|state| state.time).max();
-        self.now = self.now.max(newest);
     }
 
     fn is_retired(&self, incarnation: Incarnation) -> bool {
@@ -380,6 +380,16 @@ mod tests {
 
         assert_eq!(sources.link(&first), Ok(()));
         assert_eq!(sources.judge(&block(None, &[1])), Verdict::Foreign, "the old source is retired");
+    }
+
+    #[test]
+    fn a_link_at_the_end_moves_now_though_another_partition_is_silent() {
+        let mut sources = linked();
+        let at_end = Link { raw_partitions: 2, at_end: Some(LogTime(70)), ..link(0, None) };
+
+        sources.link(&at_end).unwrap();
+
+        assert_eq!((sources.now, sources.floor), (Some(70), None));
     }
 
     #[test]

@@ -170,8 +170,9 @@ impl World {
         let next = position.next.unwrap_or_default().0 as usize;
         if let Some(sources) = sources {
             let mut rebuilding = Rebuilding::new(sources);
-            for at in position.duplicates_from.unwrap().0 as usize..next {
-                rebuilding.take(&mut target, Offset(at as u64), log[at].0, &log[at].1).unwrap();
+            let from = position.duplicates_from.unwrap().0 as usize;
+            for (at, (append, record)) in log.iter().enumerate().take(next).skip(from) {
+                rebuilding.take(&mut target, Offset(at as u64), *append, record).unwrap();
             }
             rebuilding.finish(&mut target);
         }

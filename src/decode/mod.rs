@@ -7,14 +7,16 @@
 //! `model::limits` hold for every event that leaves it.
 //!
 //! One walk over the bytes, driven by a plan of the declared fields; UTF-8 is checked once a record;
-//! nothing is allocated for an event but the growth of columns. The sum: 423 bytes of JSON at about
-//! 0.25 ns a byte to look at, and about 10 ns a declared field. It never guesses a value: `null` is
-//! absent, a time names its offset, a number is exact or refused, and no name may stand twice in an
-//! object that is read.
+//! nothing is allocated for an event but the growth of columns. The sum: about 8,000 instructions for a
+//! marketplace event of 390 bytes, hash and UTF-8 check included; a quarter is scanning strings. It
+//! never guesses a value: `null` is absent, a time names its offset, a number is exact or refused, and
+//! no name may stand twice in an object that is read. What is no JSON is named so before any other
+//! reason; else the first thing that is wrong counts.
 
 mod columns;
 mod identity;
 mod json;
+mod memory;
 mod number;
 mod places;
 mod plan;
@@ -24,12 +26,22 @@ mod texts;
 mod time;
 mod weight;
 
+#[cfg(test)]
+mod equivalence;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod sample;
+
 use crate::model::{EventBatch, RECORD_BYTES_MAX, RecordBatch, RecordSlice, Refused, Rejection, Span};
 use crate::topology::{Field, Topology};
 use identity::{Identified, Identity};
 use json::Json;
+use memory::Memory;
 use plan::{EVENT, Plan};
-use read::{Memory, Reader};
+use read::Reader;
 use refusal::{Refusal, Result};
 use texts::Texts;
 use weight::{Weighed, Weight};
@@ -139,7 +151,9 @@ impl Decoder {
         let bytes: &'a [u8] = texts.bytes;
         let json = Json::new(&bytes[..start + value.len()], start);
         let mut reader = Reader { plan: &self.plan, json, texts, memory: &mut self.memory, skipped: 0 };
-        reader.event(columns)?;
+        if let Err(refusal) = reader.event(columns) {
+            return Err(syntax_first(refusal, Json::new(&bytes[..start + value.len()], start)));
+        }
         let skipped = reader.skipped;
         read::fill(&self.plan, EVENT, columns, row)?;
         let identified = self.identity.of(columns, row, record.time, texts)?;
@@ -162,6 +176,12 @@ impl Decoder {
             (None, None) => String::new(),
         }
     }
+}
+
+/// A record that is no JSON is named so, whatever else was found wrong in it before.
+fn syntax_first(refusal: Refusal, mut json: Json<'_>) -> Refusal {
+    json.space();
+    json.skip(0).and_then(|()| json.end()).err().unwrap_or(refusal)
 }
 
 /// An object of these members, as they stand in the record.

@@ -78,7 +78,7 @@ pub(super) fn double(number: NumberAt<'_>) -> Result<f64, Rejection> {
 mod tests {
     use super::super::json::Json;
     use super::*;
-    use crate::model::{divide_rounded, power_of_ten};
+    use crate::model::{divide_rounded, format_decimal, power_of_ten};
     use proptest::prelude::*;
 
     fn read(text: &str, scale: u8, round: bool) -> Result<i64, Rejection> {
@@ -143,7 +143,7 @@ mod tests {
             digits in -10_000_000_000_000_000i64..10_000_000_000_000_000, point in 0u8..6, exponent in -4i32..4,
             scale in 0u8..7,
         ) {
-            let text = format!("{}e{exponent}", crate::model::format_decimal(i128::from(digits), point));
+            let text = format!("{}e{exponent}", format_decimal(i128::from(digits), point));
             let shift = i32::from(scale) - i32::from(point) + exponent;
             let power = power_of_ten(shift.unsigned_abs() as u8);
             let whole = i128::from(digits);

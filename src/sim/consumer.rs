@@ -4,7 +4,7 @@ use super::group::{Group, MemberId, News};
 use super::reader::fetch_committed;
 use super::state::{Event, SECOND, State, change, change_of};
 use super::wire::{Wire, failure, micros};
-use crate::model::{CommittedOffset, NextOffset, Partition, Role, Topic, TopicPartition};
+use crate::model::{CommittedOffset, LogTime, NextOffset, Partition, Role, Topic, TopicPartition};
 use crate::port::{Consumer, Failure, Membership, Pending, Polled, Reaction};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -142,7 +142,10 @@ impl SimConsumer {
         let is_lost = state.chance.per_mille(state.faults.commit_lost);
         let fate = if is_lost { state.chance.below(3) } else { 0 };
         match fate {
-            0 => state.group(role).commit(partition, offset.clone()),
+            0 => {
+                let now = LogTime(state.now);
+                state.group(role).commit(partition, now, offset.clone());
+            }
             1 => state.schedule_late(30 * SECOND, late),
             _ => {}
         }

@@ -3,7 +3,7 @@
 
 use super::partition::{Fate, TransactionNumber};
 use super::state::{Event, SECOND, State, change, change_of};
-use crate::model::{CommittedOffset, NextOffset, OutRecord, Partition, Role, TopicPartition};
+use crate::model::{CommittedOffset, LogTime, NextOffset, OutRecord, Partition, Role, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -112,7 +112,8 @@ impl State {
         if commit {
             for (partition, next) in open.offsets {
                 let offset = CommittedOffset { next, metadata: String::new() };
-                self.group(Role::Aggregate).commit(partition, offset);
+                let now = LogTime(self.now);
+                self.group(Role::Aggregate).commit(partition, now, offset);
             }
         }
         self.signal(change::TRANSACTION);

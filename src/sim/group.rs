@@ -10,7 +10,7 @@
 //! the generation after that. A member that never comes is expelled by the clock (`state`).
 
 use super::Seed;
-use crate::model::{CommittedOffset, Partition};
+use crate::model::{CommittedOffset, LogTime, Partition};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) type MemberId = u64;
@@ -21,7 +21,7 @@ pub(super) struct Group {
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) committed: BTreeMap<Partition, CommittedOffset>,
     /// All that ever was committed: positions that a backward commit may bring back.
-    pub(super) history: BTreeMap<Partition, Vec<CommittedOffset>>,
+    pub(super) history: BTreeMap<Partition, Vec<(LogTime, CommittedOffset)>>,
     pub(super) partitions: u32,
     preparing: bool,
     deal: bool,
@@ -189,8 +189,8 @@ impl Group {
         generation >= 0 && generation == self.generation && admitted == Some(generation)
     }
 
-    pub(super) fn commit(&mut self, partition: Partition, offset: CommittedOffset) {
-        self.history.entry(partition).or_default().push(offset.clone());
+    pub(super) fn commit(&mut self, partition: Partition, now: LogTime, offset: CommittedOffset) {
+        self.history.entry(partition).or_default().push((now, offset.clone()));
         self.committed.insert(partition, offset);
     }
 }

@@ -9,7 +9,7 @@ use super::partition::{Fate, PartitionLog};
 use super::sender::Sender;
 use super::store::Store;
 use super::{Faults, Seed, Shape};
-use crate::model::{CommittedOffset, OutRecord, Partition, Role, Topic, TopicPartition};
+use crate::model::{CommittedOffset, LogTime, OutRecord, Partition, Role, Topic, TopicPartition};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -284,7 +284,8 @@ impl State {
             Event::LateCommit { role, member, generation, partition, offset } => {
                 if self.group(role).admits(member, generation) {
                     self.trace(2, role as u64, offset.next.0);
-                    self.group(role).commit(partition, offset);
+                    let now = LogTime(self.now);
+                    self.group(role).commit(partition, now, offset);
                 }
             }
             Event::Session { role, member } => self.check_session(role, member),
@@ -384,7 +385,7 @@ impl State {
             let State { groups, chance, .. } = self;
             let group = &mut groups[role as usize];
             let older = group.history.get(&partition).and_then(|history| chance.pick(history)).cloned();
-            if let Some(older) = older {
+            if let Some((_, older)) = older {
                 group.committed.insert(partition, older);
                 self.trace(4, role as u64, u64::from(partition.0));
             }

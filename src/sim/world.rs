@@ -4,7 +4,7 @@ use super::partition::is_committed;
 use super::reader::SimLog;
 use super::state::{Event, NEVER, Pause, SECOND, State, TaskState};
 use super::store::SimObjects;
-use super::wire::{SimClock, Wire};
+use super::wire::{SimClock, Wire, micros};
 use super::{Faults, Stored};
 use crate::model::{
     CommittedOffset, Incarnation, LogTime, NextOffset, Offset, OutRecord, Partition, Role, Topic,
@@ -18,6 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// What does not change in a history.
 #[derive(Debug, Clone)]
@@ -307,9 +308,9 @@ impl World {
         replaced.into_iter().for_each(|task| self.kill(task));
     }
 
-    /// Steps until `is_done` says so (asked every few steps), or until simulated `seconds` have passed.
-    pub fn run_until(&mut self, seconds: u64, mut is_done: impl FnMut(&World) -> bool) -> bool {
-        let end = self.now() + seconds as i64 * SECOND;
+    /// Steps until `is_done` says so (asked every few steps), or until so much simulated time has passed.
+    pub fn run_until(&mut self, time: Duration, mut is_done: impl FnMut(&World) -> bool) -> bool {
+        let end = self.now() + micros(time);
         loop {
             for _ in 0..16 {
                 if self.now() >= end || !self.step() {
@@ -322,9 +323,9 @@ impl World {
         }
     }
 
-    /// Steps for so many simulated seconds.
-    pub fn run_for(&mut self, seconds: u64) {
-        let end = self.now() + seconds as i64 * SECOND;
+    /// Steps for so much simulated time.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now() + micros(time);
         while self.now() < end && self.step() {}
     }
 
@@ -337,6 +338,11 @@ impl World {
         let to = TopicPartition { topic: Topic::Raw, partition };
         let record = OutRecord { key, value, headers: Vec::new() };
         Offset(self.state.borrow_mut().append(to, 0, record))
+    }
+
+    /// Copies a record from another world's log, with the time that it had there.
+    pub fn append(&mut self, to: TopicPartition, time: LogTime, record: OutRecord) -> Offset {
+        Offset(self.state.borrow_mut().log(to).append(time.0, 0, record))
     }
 
     /// An offset without a record: a control record, or an aborted one.
@@ -355,13 +361,21 @@ impl World {
     pub fn set_committed(&mut self, role: Role, partition: Partition, offset: Option<CommittedOffset>) {
         let mut state = self.state.borrow_mut();
         match offset {
-            Some(offset) => state.group(role).commit(partition, offset),
+            Some(offset) => {
+                let now = LogTime(state.now);
+                state.group(role).commit(partition, now, offset);
+            }
             None => drop(state.group(role).committed.remove(&partition)),
         }
     }
 
     pub fn committed(&self, role: Role, partition: Partition) -> Option<CommittedOffset> {
         self.state.borrow_mut().group(role).committed.get(&partition).cloned()
+    }
+
+    /// All positions that ever were committed, and when.
+    pub fn commits(&self, role: Role, partition: Partition) -> Vec<(LogTime, CommittedOffset)> {
+        self.state.borrow_mut().group(role).history.get(&partition).cloned().unwrap_or_default()
     }
 
     pub fn end(&self, at: TopicPartition, isolation: Isolation) -> NextOffset {

@@ -75,6 +75,10 @@ pub struct Counts {
     pub refused: AtomicU64,
     /// Contributions without a value for a `by` column.
     pub no_key: AtomicU64,
+    /// Products outside 64 bits, absent from their row.
+    pub overflowed: AtomicU64,
+    /// Map members that are no numbers.
+    pub skipped_members: AtomicU64,
     pub blocks: AtomicU64,
     pub units: AtomicU64,
     pub duplicates: AtomicU64,

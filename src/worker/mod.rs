@@ -7,6 +7,7 @@
 pub mod aggregate;
 mod control;
 pub mod lake;
+pub mod route;
 
 pub use control::*;
 

@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 const PARTITIONS: u32 = 2;
@@ -173,7 +174,7 @@ impl River {
     fn run_until(&mut self, seconds: u64, is_done: impl Fn(&River) -> bool) {
         for _ in 0..seconds * 2 {
             let end = self.world.now() + 500_000;
-            self.world.run_until(1, |world| world.now() >= end);
+            self.world.run_until(Duration::from_secs(1), |world| world.now() >= end);
             self.look();
             if is_done(self) {
                 return;
@@ -243,7 +244,7 @@ fn attack(mut river: River, mut chance: Seed, seed: u64) {
     for _ in 0..chance.between(5, 25) {
         let count = chance.below(30);
         river.append_some(count, &mut chance);
-        river.world.run_for(chance.between(1, 5));
+        river.world.run_for(Duration::from_secs(chance.between(1, 5)));
         river.look();
         if chance.one_in(6) {
             river.trouble_the_group(&mut chance);
@@ -337,7 +338,7 @@ fn a_drain_seals_what_is_buffered() {
     river.append_some(20, &mut Seed(3));
     let text = topology(BY_TENANT).replace("2s", "1d");
     river.worker(0, &text, settings(1 << 20));
-    river.world.run_for(4);
+    river.world.run_for(Duration::from_secs(4));
     river.look();
     assert!(river.rows.is_empty(), "nothing is old or large enough yet");
     river.lives.borrow().controls[0].drain();
@@ -353,9 +354,9 @@ fn the_start_is_resolved_once_and_ignored_afterwards() {
     let mut river = calm();
     let starts = |start| Settings { start, ..settings(1 << 20) };
     river.append(0, &event("before", 0));
-    river.world.run_for(10);
+    river.world.run_for(Duration::from_secs(10));
     river.append(0, &event("before", 0));
-    river.world.run_for(10);
+    river.world.run_for(Duration::from_secs(10));
     let at = LogTime(river.world.now());
     let first = river.append(0, &event("after", 0));
     river.worker(0, &topology(BY_TENANT), starts(Start::At(at)));
@@ -497,7 +498,7 @@ fn a_store_that_is_away_stops_reading_and_loses_nothing() {
     let mut river = River::new(5, Faults { create_refused: 1000, ..Faults::calm() });
     river.append_some(400, &mut Seed(3));
     river.worker(0, &topology(BY_TENANT), settings(2_000));
-    river.world.run_for(60);
+    river.world.run_for(Duration::from_secs(60));
     river.look();
     assert!(river.rows.is_empty());
 
@@ -549,7 +550,7 @@ fn put(river: &mut River, objects: &[(String, Vec<u8>)]) {
             Ok(())
         })
     });
-    assert!(river.world.run_until(1000, |world| !world.is_running(task)));
+    assert!(river.world.run_until(Duration::from_secs(1000), |world| !world.is_running(task)));
     river.world.remove(99);
 }
 

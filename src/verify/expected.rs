@@ -1,0 +1,225 @@
+//! The values of one row, folded the naive way.
+
+use super::contribution::{Element, holds};
+use super::value::{Value, decimal, scale_of};
+use crate::topology::{Aggregate, Function, SlotOrigin};
+use serde_json::{Map, Value as Json};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// (event time, incarnation's place, partition, offset, element)
+pub(super) type Place = (i64, usize, u32, u64, u32);
+
+/// One value of a row in the making.
+#[derive(Debug, Clone)]
+enum Part {
+    Count(u64),
+    Sum(i128),
+    Mean(i128, i128),
+    Best(Option<Value>),
+    Placed(Option<(Place, Value)>),
+    Ids(BTreeSet<u128>),
+    /// Ratio, difference: worked out at the end.
+    Derived,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Expected {
+    values: Vec<Part>,
+    carry: Vec<Option<(Place, Value)>>,
+    /// One of the events that made it, for people.
+    pub events: u64,
+}
+
+impl Expected {
+    pub(super) fn new(aggregate: &Aggregate) -> Expected {
+        let part = |function: &Function| match function {
+            Function::CountEvents | Function::CountElements => Part::Count(0),
+            Function::Sum(_) => Part::Sum(0),
+            Function::Mean { .. } => Part::Mean(0, 0),
+            Function::Min(_) | Function::Max(_) => Part::Best(None),
+            Function::First(_) | Function::Last(_) => Part::Placed(None),
+            Function::Distinct(_) => Part::Ids(BTreeSet::new()),
+            Function::Ratio { .. } | Function::Difference(..) => Part::Derived,
+        };
+        Expected {
+            values: aggregate.values.iter().map(|value| part(&value.function)).collect(),
+            carry: vec![None; aggregate.carry.len()],
+            events: 0,
+        }
+    }
+
+    /// Adds one contribution: all elements of one event for this key.
+    pub(super) fn add(&mut self, aggregate: &Aggregate, place: Place, elements: &[(u32, Element)]) {
+        self.events += 1;
+        for (part, value) in self.values.iter_mut().zip(&aggregate.values) {
+            let counted = elements.iter().filter(|(_, element)| holds(&value.when, element));
+            let mut seen = false;
+            for (number, element) in counted {
+                let place = Place::from((place.0, place.1, place.2, place.3, *number));
+                part.add(&value.function, element, place, seen);
+                seen = true;
+            }
+        }
+        for (kept, &column) in self.carry.iter_mut().zip(&aggregate.carry) {
+            for (number, element) in elements {
+                if let Some(value) = &element[column] {
+                    let place = (place.0, place.1, place.2, place.3, *number);
+                    keep(kept, place, value, Ordering::Greater);
+                }
+            }
+        }
+    }
+
+    /// `values` of the row.
+    pub(super) fn values(&self, aggregate: &Aggregate) -> Map<String, Json> {
+        let value = |index: usize| (aggregate.values[index].name.clone(), self.json(aggregate, index));
+        (0..aggregate.values.len()).map(value).collect()
+    }
+
+    /// `carry` of the row; empty where the aggregate carries nothing.
+    pub(super) fn carry(&self, aggregate: &Aggregate) -> Map<String, Json> {
+        let columns = aggregate.slots.iter().filter_map(|slot| match slot.origin {
+            SlotOrigin::Carry(column) => Some(column),
+            SlotOrigin::Value(_) => None,
+        });
+        let named = columns.map(|column| aggregate.columns[column].name.clone());
+        let json =
+            |kept: &Option<(Place, Value)>| kept.as_ref().map_or(Json::Null, |(_, value)| value.json());
+        named.zip(self.carry.iter().map(json)).collect()
+    }
+
+    fn json(&self, aggregate: &Aggregate, index: usize) -> Json {
+        let text = |(number, scale): (i128, u8)| Json::String(decimal(number, scale));
+        match (&aggregate.values[index].function, &self.values[index]) {
+            (_, Part::Count(count)) => Json::from(*count),
+            (_, Part::Ids(ids)) => Json::from(ids.len()),
+            (_, Part::Best(best)) => best.as_ref().map_or(Json::Null, Value::json),
+            (_, Part::Placed(placed)) => placed.as_ref().map_or(Json::Null, |(_, value)| value.json()),
+            (Function::Sum(column), Part::Sum(sum)) => {
+                text((*sum, scale_of(aggregate.columns[*column].scalar)))
+            }
+            (Function::Mean { column, scale }, Part::Mean(sum, count)) if *count > 0 => {
+                let unit = scale_of(aggregate.columns[*column].scalar);
+                Json::String(quotient(*sum, *count, unit, 0, *scale))
+            }
+            (Function::Ratio { over, under, scale }, _) => {
+                match (self.exact(aggregate, *over), self.exact(aggregate, *under)) {
+                    (Some((over, over_scale)), Some((under, under_scale))) if under != 0 => {
+                        Json::String(quotient(over, under, over_scale, under_scale, *scale))
+                    }
+                    _ => Json::Null,
+                }
+            }
+            (Function::Difference(left, right), _) => match self.exact(aggregate, index) {
+                None => Json::Null,
+                Some((number, _)) if self.is_count(*left) && self.is_count(*right) => {
+                    Json::from(i64::try_from(number).unwrap_or(i64::MAX))
+                }
+                Some(exact) => text(exact),
+            },
+            _ => Json::Null,
+        }
+    }
+
+    fn is_count(&self, index: usize) -> bool {
+        matches!(self.values[index], Part::Count(_) | Part::Ids(_))
+    }
+
+    fn exact(&self, aggregate: &Aggregate, index: usize) -> Option<(i128, u8)> {
+        match (&aggregate.values[index].function, &self.values[index]) {
+            (_, Part::Count(count)) => Some((i128::from(*count), 0)),
+            (_, Part::Ids(ids)) => Some((ids.len() as i128, 0)),
+            (Function::Sum(column), Part::Sum(sum)) => {
+                Some((*sum, scale_of(aggregate.columns[*column].scalar)))
+            }
+            (_, Part::Best(Some(value)) | Part::Placed(Some((_, value)))) => value.exact(),
+            (Function::Difference(left, right), _) => {
+                let (left, right) = (self.exact(aggregate, *left)?, self.exact(aggregate, *right)?);
+                let scale = left.1.max(right.1);
+                let lift = |(number, own): (i128, u8)| number * 10i128.pow(u32::from(scale - own));
+                Some((lift(left) - lift(right), scale))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Part {
+    fn add(&mut self, function: &Function, element: &Element, place: Place, seen: bool) {
+        match (function, self) {
+            (Function::CountEvents, Part::Count(count)) => *count += u64::from(!seen),
+            (Function::CountElements, Part::Count(count)) => *count += 1,
+            (Function::Sum(column), Part::Sum(sum)) => {
+                *sum += element[*column].as_ref().and_then(Value::exact).map_or(0, |(number, _)| number);
+            }
+            (Function::Mean { column, .. }, Part::Mean(sum, count)) => {
+                if let Some((number, _)) = element[*column].as_ref().and_then(Value::exact) {
+                    *sum += number;
+                    *count += 1;
+                }
+            }
+            (Function::Min(column), Part::Best(best)) => better(best, &element[*column], Ordering::Less),
+            (Function::Max(column), Part::Best(best)) => better(best, &element[*column], Ordering::Greater),
+            (Function::First(column), Part::Placed(kept)) => {
+                element[*column].iter().for_each(|value| keep(kept, place, value, Ordering::Less));
+            }
+            (Function::Last(column), Part::Placed(kept)) => {
+                element[*column].iter().for_each(|value| keep(kept, place, value, Ordering::Greater));
+            }
+            (Function::Distinct(column), Part::Ids(ids)) => {
+                let id = element[*column]
+                    .as_ref()
+                    .map(|value| xxhash_rust::xxh3::xxh3_128(value.text().as_bytes()));
+                ids.extend(id);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn better(best: &mut Option<Value>, value: &Option<Value>, wanted: Ordering) {
+    if let Some(value) = value
+        && best.as_ref().is_none_or(|best| value.compare(best) == wanted)
+    {
+        *best = Some(value.clone());
+    }
+}
+
+fn keep(kept: &mut Option<(Place, Value)>, place: Place, value: &Value, wanted: Ordering) {
+    if kept.as_ref().is_none_or(|(held, _)| place.cmp(held) == wanted) {
+        *kept = Some((place, value.clone()));
+    }
+}
+
+/// Schoolbook division of `top / 10^top_scale` by `bottom / 10^bottom_scale`, half away from zero.
+fn quotient(top: i128, bottom: i128, top_scale: u8, bottom_scale: u8, scale: u8) -> String {
+    let negative = (top < 0) != (bottom < 0);
+    let common = top_scale.max(bottom_scale);
+    let lift = |number: i128, own: u8| number.unsigned_abs() * 10u128.pow(u32::from(common - own));
+    let (top, bottom) = (lift(top, top_scale), lift(bottom, bottom_scale));
+    let (mut whole, mut rest) = (top / bottom, top % bottom);
+    for _ in 0..scale {
+        rest *= 10;
+        whole = whole * 10 + rest / bottom;
+        rest %= bottom;
+    }
+    if rest * 2 >= bottom {
+        whole += 1;
+    }
+    let signed = i128::try_from(whole).unwrap_or(i128::MAX);
+    decimal(if negative { -signed } else { signed }, scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotients_round_half_away_from_zero_at_their_scales() {
+        assert_eq!(quotient(1500, 2, 2, 0, 2), "7.50");
+        assert_eq!(quotient(-1, 8, 0, 0, 2), "-0.13");
+        assert_eq!(quotient(1, 3, 0, 0, 4), "0.3333");
+        assert_eq!(quotient(0, -3, 0, 0, 2), "0.00");
+    }
+}

@@ -1,0 +1,166 @@
+//! Judges what `lake` stored. Objects are only ever added, so what holds for the whole history in the order of
+//! its creates holds at every instant.
+
+use super::oracle::Raw;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use thalweg::lake::{PlainKind, Rows};
+use thalweg::model::{Partition, Role};
+use thalweg::sim::World;
+use xxhash_rust::xxh3::xxh3_64;
+
+struct Plan {
+    end: u64,
+    files: Vec<(String, u64)>,
+    /// When it and its last file were there.
+    complete: Option<i64>,
+}
+
+#[derive(Default)]
+struct Chain {
+    genesis: Option<u64>,
+    plans: BTreeMap<u64, Plan>,
+}
+
+pub(super) fn check(world: &World, raw: &Raw) -> Result<(), String> {
+    let partitions = raw.records.len() as u32;
+    let mut chains: BTreeMap<u32, Chain> =
+        (0..partitions).map(|partition| (partition, Chain::default())).collect();
+    let mut stored: BTreeMap<String, i64> = BTreeMap::new();
+    let mut seen: BTreeSet<(u32, u64)> = BTreeSet::new();
+    for created in world.stored(0) {
+        let body = world.object(&created.key).ok_or_else(|| format!("`{}` is gone", created.key))?;
+        if stored.insert(created.key.clone(), created.time).is_some() {
+            return Err(format!("I6: `{}` was created twice", created.key));
+        }
+        if created.key.starts_with("_control/") {
+            add_control(&mut chains, &stored, &created.key, &body, created.time)?;
+        } else {
+            add_file(&chains, raw, &mut seen, &created.key, &body)?;
+            complete(&mut chains, &stored, created.time);
+        }
+    }
+    for (&partition, chain) in &chains {
+        check_chain(world, raw, partition, chain)
+            .map_err(|error| format!("partition {partition}: {error}"))?;
+    }
+    let all = raw.records.iter().zip(0u32..);
+    let all: BTreeSet<(u32, u64)> =
+        all.flat_map(|(records, partition)| records.keys().map(move |&offset| (partition, offset))).collect();
+    if seen == all {
+        Ok(())
+    } else {
+        Err(format!("I4: missing {:?}", all.difference(&seen).collect::<Vec<_>>()))
+    }
+}
+
+/// Everything below the raw ends is in the lake.
+pub(super) fn is_complete(world: &World, raw: &Raw) -> bool {
+    let rows = |key: &str| Rows::read(&world.object(key).unwrap()).map_or(0, |(_, rows)| rows.len());
+    let files = world.stored(0).into_iter().filter(|created| !created.key.starts_with("_control/"));
+    let rows: usize = files.map(|created| rows(&created.key)).sum();
+    rows >= raw.records.iter().map(BTreeMap::len).sum()
+}
+
+fn add_control(
+    chains: &mut BTreeMap<u32, Chain>,
+    stored: &BTreeMap<String, i64>,
+    key: &str,
+    body: &[u8],
+    time: i64,
+) -> Result<(), String> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let ["_control", "v1", _, _, partition, name] = parts[..] else { return Ok(()) };
+    let partition: u32 = partition.trim_start_matches('p').parse().map_err(|_| format!("key `{key}`"))?;
+    let chain = chains.get_mut(&partition).ok_or_else(|| format!("key `{key}`"))?;
+    let body: Value = serde_json::from_slice(body).map_err(|error| format!("`{key}`: {error}"))?;
+    let start = body["s"].as_u64().ok_or_else(|| format!("`{key}` has no start"))?;
+    if name == "genesis" {
+        chain.genesis = Some(start);
+        return Ok(());
+    }
+    if !name.ends_with(".plan") {
+        return Ok(());
+    }
+    // I22: nothing before it is unfinished, and it starts where the chain ends.
+    let before = chain.plans.values().next_back();
+    let ends = before.map_or(chain.genesis, |before| Some(before.end));
+    if ends != Some(start) {
+        return Err(format!("I7: plan {start} was created where the chain ends at {ends:?}"));
+    }
+    if before.is_some_and(|before| before.complete.is_none()) {
+        return Err(format!("I22: plan {start} follows one whose files are not all there"));
+    }
+    let file = |file: &Value| {
+        (file["key"].as_str().unwrap_or_default().to_owned(), file["rows"].as_u64().unwrap_or(0))
+    };
+    let files: Vec<_> = body["files"].as_array().into_iter().flatten().map(file).collect();
+    let end = body["e"].as_u64().ok_or_else(|| format!("`{key}` has no end"))?;
+    chain.plans.insert(start, Plan { end, files, complete: None });
+    complete(chains, stored, time);
+    Ok(())
+}
+
+fn complete(chains: &mut BTreeMap<u32, Chain>, stored: &BTreeMap<String, i64>, time: i64) {
+    for plan in chains.values_mut().filter_map(|chain| chain.plans.values_mut().next_back()) {
+        if plan.complete.is_none() && plan.files.iter().all(|(key, _)| stored.contains_key(key)) {
+            plan.complete = Some(time);
+        }
+    }
+}
+
+/// I8: a plan names it; I5: none of its rows is there already; I4: its rows are the log's.
+fn add_file(
+    chains: &BTreeMap<u32, Chain>,
+    raw: &Raw,
+    seen: &mut BTreeSet<(u32, u64)>,
+    key: &str,
+    body: &[u8],
+) -> Result<(), String> {
+    let planned = chains.values().flat_map(|chain| chain.plans.values()).flat_map(|plan| &plan.files);
+    let Some((_, planned)) = planned.clone().find(|(planned, _)| planned == key) else {
+        return Err(format!("I8: no plan names `{key}`"));
+    };
+    let (source, rows) = Rows::read(body).map_err(|error| error.to_string())?;
+    if rows.len() as u64 != *planned {
+        return Err(format!("`{key}` has {} rows, its plan says {planned}", rows.len()));
+    }
+    let partition = source.partition.0;
+    for row in rows {
+        let offset = row.offset.0;
+        if !seen.insert((partition, offset)) {
+            return Err(format!("I5: {partition}:{offset} is there twice"));
+        }
+        let record = raw.records[partition as usize].get(&offset);
+        let Some((value, event)) = record else {
+            return Err(format!("I4: {partition}:{offset} was never sent"));
+        };
+        let is_refused = row.kind == PlainKind::Refused;
+        if row.value_hash != xxh3_64(value) || is_refused != event.is_none() {
+            return Err(format!("I4: {partition}:{offset} is not what was sent"));
+        }
+    }
+    Ok(())
+}
+
+fn check_chain(world: &World, raw: &Raw, partition: u32, chain: &Chain) -> Result<(), String> {
+    let mut at = chain.genesis.unwrap_or(0);
+    for (&start, plan) in &chain.plans {
+        if start != at {
+            return Err(format!("I7: plan {start} is not where the chain stands, at {at}"));
+        }
+        at = plan.end;
+    }
+    if at < raw.end(partition) {
+        return Err(format!("I4: the chain ends at {at} of {}", raw.end(partition)));
+    }
+    // I9: what was committed was there to be seen.
+    for (time, committed) in world.commits(Role::Lake, Partition(partition)) {
+        let done = chain.plans.values().take_while(|plan| plan.complete.is_some_and(|at| at <= time.0));
+        let done = done.last().map_or(chain.genesis.unwrap_or(0), |plan| plan.end);
+        if committed.next.0 > done {
+            return Err(format!("I9: {} was committed, but only {done} could be seen", committed.next));
+        }
+    }
+    Ok(())
+}

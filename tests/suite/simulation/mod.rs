@@ -1,0 +1,287 @@
+//! The production loops of all three roles in a world with faults, drawn from one seed.
+//!
+//! `SEED=n` replays one history, `SEEDS=n` runs so many (500 without it); seeds that once failed stand in
+//! `tests/seeds.txt` and run first. The judges know only what was sent. When the faults stop, all must finish.
+
+mod lake;
+mod metrics;
+mod oracle;
+mod target;
+mod workload;
+
+use oracle::Raw;
+use std::cell::RefCell;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use thalweg::lake::Rows;
+use thalweg::model::{Incarnation, LogTime, Partition, Role};
+use thalweg::port::{Failure, Reaction};
+use thalweg::sim::{Faults, Handles, Seed, Shape, Task, World};
+use thalweg::worker::{Context, Control, Outcome, Settings, aggregate, lake as lake_role, route};
+use workload::{START, Setting, Workload};
+
+const HISTORIES: u64 = 500;
+
+/// What all lives of all workers leave behind.
+#[derive(Debug, Default)]
+struct Lives {
+    controls: RefCell<Vec<Arc<Control>>>,
+    /// A role that gave up for good.
+    failures: RefCell<Vec<String>>,
+}
+
+struct History {
+    world: World,
+    raw: Raw,
+    setting: Setting,
+    lives: Rc<Lives>,
+}
+
+impl History {
+    fn new(seed: u64) -> (Self, Seed) {
+        let mut chance = Seed(seed);
+        let setting = Setting::draw(&mut chance);
+        let faults = Faults::draw(&mut chance);
+        let shape = Shape {
+            raw_partitions: setting.raw_partitions,
+            targets: setting.targets,
+            incarnation: Incarnation(0xfeed),
+            start: LogTime(START),
+        };
+        let world = World::new(chance.draw(), shape, faults);
+        let raw = Raw::new(setting.raw_partitions);
+        (History { world, raw, setting, lives: Rc::default() }, chance)
+    }
+
+    /// Some workers run all roles, others only one.
+    fn start_workers(&mut self, chance: &mut Seed) {
+        let settings = settings(chance);
+        for worker in 0..chance.between(1, 3) as u32 {
+            let only = if worker > 0 && chance.one_in(3) { Some(chance.below(3) as usize) } else { None };
+            for role in (0..3).filter(|role| only.is_none_or(|only| only == *role)) {
+                let (topology, settings) = (self.setting.topology.clone(), settings.clone());
+                let lives = self.lives.clone();
+                self.world.spawn(worker, move |handles: Handles| -> Task {
+                    let control = Arc::new(Control::default());
+                    lives.controls.borrow_mut().push(control.clone());
+                    let context = Context {
+                        topology: topology.clone(),
+                        log: handles.log,
+                        objects: handles.objects,
+                        clock: handles.clock,
+                        settings: settings.clone(),
+                        control,
+                    };
+                    let lives = lives.clone();
+                    Box::pin(async move {
+                        let ended = match role {
+                            0 => route::run(context).await,
+                            1 => aggregate::run(context).await,
+                            _ => lake_role::run(context, Rc::new(Rows)).await,
+                        };
+                        note(&lives, role, ended)
+                    })
+                });
+            }
+        }
+    }
+
+    fn send(&mut self, chance: &mut Seed) {
+        let mut workload = Workload::new(chance);
+        let most = if chance.one_in(4) { 5_000 } else { 500 };
+        for _ in 0..chance.between(10, 120) {
+            let partition = chance.below(u64::from(self.setting.raw_partitions)) as u32;
+            for _ in 0..chance.between(1, 4) {
+                let value = workload.record(chance, self.world.now());
+                let offset = self.world.append_raw(Partition(partition), None, Some(value.clone()));
+                self.raw.add(partition, offset.0, value);
+            }
+            if chance.one_in(20) {
+                self.world.append_raw_hole(Partition(partition));
+            }
+            self.world.run_for(Duration::from_millis(chance.below(most)));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let end = |partition| self.raw.end(partition);
+        let has_metrics = |target| {
+            let reached = metrics::reached(&self.world, target);
+            (0..self.setting.raw_partitions)
+                .all(|partition| reached.get(&partition).copied().unwrap_or(0) >= end(partition))
+        };
+        (0..self.setting.targets).all(has_metrics) && lake::is_complete(&self.world, &self.raw)
+    }
+
+    fn judge(&self) -> Result<(), String> {
+        if let Some(violation) = self.world.violations().first() {
+            return Err(violation.clone());
+        }
+        if let Some(failure) = self.lives.failures.borrow().first() {
+            return Err(failure.clone());
+        }
+        metrics::check(&self.world, &self.raw, &self.setting)?;
+        lake::check(&self.world, &self.raw)
+    }
+
+    /// No fault here takes anything from the log or the store, so nobody may halt.
+    fn halted(&self) -> Option<String> {
+        let controls = self.lives.controls.borrow();
+        controls.iter().flat_map(|control| control.halts()).next().map(|halt| format!("{halt:?}"))
+    }
+}
+
+fn note(lives: &Lives, role: usize, ended: Result<Outcome, Failure>) -> Result<(), String> {
+    match ended {
+        Ok(_) => Ok(()),
+        Err(failure) => {
+            if failure.reaction == Reaction::Halt {
+                let role = [Role::Route, Role::Aggregate, Role::Lake][role];
+                lives.failures.borrow_mut().push(format!("{role:?} gave up: {failure}"));
+            }
+            Err(failure.to_string())
+        }
+    }
+}
+
+fn settings(chance: &mut Seed) -> Settings {
+    let mut millis = |from, to| Duration::from_millis(chance.between(from, to));
+    let (poll_wait, commit_every) = (millis(20, 200), millis(50, 1_500));
+    let (route_commit_every, link_every) = (millis(50, 1_000), millis(300, 5_000));
+    let mut bytes = |to| chance.between(100, to) as usize;
+    Settings {
+        poll_wait,
+        commit_every,
+        route_commit_every,
+        link_every,
+        poll_bytes: bytes(8_000),
+        commit_bytes: bytes(16_000),
+        block_bytes: bytes(2_000),
+        in_flight_bytes: bytes(64_000),
+        lake_budget: bytes(16_000) + 2_000,
+        backoff: (Duration::from_millis(50), Duration::from_secs(2)),
+        ..Settings::default()
+    }
+}
+
+fn run(seed: u64) -> Result<(), String> {
+    let (mut history, mut chance) = History::new(seed);
+    history.start_workers(&mut chance);
+    history.send(&mut chance);
+    history.world.heal();
+    let is_done = |history: &History| history.is_done();
+    let mut is_finished = false;
+    for _ in 0..300 {
+        history.world.run_for(Duration::from_secs(1));
+        if is_done(&history) {
+            is_finished = true;
+            break;
+        }
+    }
+    if let Some(halt) = history.halted() {
+        return Err(halt);
+    }
+    if !is_finished {
+        // A wrong row says more than "not finished".
+        history.judge()?;
+        return Err(format!("not finished; exits: {:?}", history.world.exits()));
+    }
+    history.judge()
+}
+
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("SEED") {
+        return vec![seed];
+    }
+    let stored = include_str!("../../seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    let stored = stored.filter_map(|line| line.split_whitespace().next()).map(|seed| seed.parse().unwrap());
+    stored.chain(0..number("SEEDS").unwrap_or(HISTORIES)).collect()
+}
+
+#[test]
+fn whatever_breaks_every_event_is_counted_once_and_lies_in_the_lake_once() {
+    let mut failed = Vec::new();
+    for seed in seeds() {
+        let ended = catch_unwind(AssertUnwindSafe(|| run(seed)));
+        let error = match ended {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                    .unwrap_or_default()
+            }
+        };
+        println!("SEED={seed}: {error}");
+        failed.push(seed);
+        if failed.len() >= 10 {
+            break;
+        }
+    }
+    assert!(failed.is_empty(), "replay with SEED=n: {failed:?}");
+}
+
+#[test]
+fn debug_dump() {
+    let Ok(seed) = env::var("DUMP") else { return };
+    let (mut history, mut chance) = History::new(seed.parse().unwrap());
+    history.start_workers(&mut chance);
+    history.send(&mut chance);
+    history.world.heal();
+    for _ in 0..300 {
+        history.world.run_for(Duration::from_secs(1));
+        if history.is_done() {
+            break;
+        }
+    }
+    use thalweg::model::*;
+    println!("{:?} {:?}", history.world.exits(), history.judge());
+    for topic in [Topic::Repartition, Topic::State, Topic::SetAside, Topic::Metrics] {
+        for target in 0..history.setting.targets {
+            for kept in
+                history.world.records(TopicPartition { topic, partition: Partition(target) }, NextOffset(0))
+            {
+                let value = kept.record.value.clone().unwrap_or_default();
+                let text = match topic {
+                    Topic::Repartition => match HopOne::decode(&value).unwrap() {
+                        HopOne::Block(b) => format!(
+                            "block {} prev {:?} {:?}",
+                            b.source.partition,
+                            b.prev.map(|p| p.0),
+                            b.units.iter().map(|u| u.offset.0).collect::<Vec<_>>()
+                        ),
+                        HopOne::Links(l) => l
+                            .links
+                            .iter()
+                            .map(|l| {
+                                format!(
+                                    "link {} below {} last {:?} at_end {:?}; ",
+                                    l.source.partition,
+                                    l.below,
+                                    l.last.map(|l| l.0),
+                                    l.at_end
+                                )
+                            })
+                            .collect(),
+                        other => format!("{other:?}"),
+                    },
+                    _ => format!(
+                        "{} = {}",
+                        String::from_utf8_lossy(&kept.record.key.clone().unwrap_or_default()),
+                        String::from_utf8_lossy(&value)
+                    ),
+                };
+                println!(
+                    "{topic:?} {target} {} {} {}{text}",
+                    kept.offset,
+                    (kept.time.0 - START) / 1000,
+                    if kept.is_cleaned { "CLEANED " } else { "" }
+                );
+            }
+        }
+    }
+}
