@@ -3,7 +3,7 @@
 use super::super::{Context, Control, Outcome, Settings, Start};
 use super::run;
 use crate::lake::position::slot_plan;
-use crate::lake::{Chain, ControlKey, FileKey, Format, Plan, Rows};
+use crate::lake::{Chain, ControlKey, FileKey, Format, Plan, Rows, config_path};
 use crate::model::{
     Incarnation, LogTime, NextOffset, Offset, Partition, Role, Source, Topic, TopicPartition,
 };
@@ -418,6 +418,32 @@ fn an_unfinished_plan_of_another_topology_is_finished_as_that_one_decided() {
 
     assert!(plan.files.iter().all(|file| river.world.object(&file.key).is_some()));
     assert!(plan.files.len() > 2, "the test needs several passes");
+}
+
+/// A zombie's create lands while the new owner buffers from the same slot, and it ends earlier.
+#[test]
+fn a_shorter_plan_that_was_there_first_is_adopted_and_the_rest_is_read_again() {
+    let (before, plan) = with_an_unfinished_plan();
+    let mut river = calm();
+    for tenant in 0..20 {
+        river.append(0, &event(&format!("t{}", tenant % 4), 0));
+    }
+    let patient = topology(BY_TENANT).replace("2s", "1d").replace("4KiB", "4MiB");
+    river.worker(0, &patient, settings(1 << 20));
+    river.world.run_for(4);
+    let config = config_path("lake/", plan.configuration);
+    let body = before.world.object(&config).expect("it stands before the first plan");
+    let slot = River::chain(0).path("lake/", ControlKey::Plan(plan.s));
+    put(&mut river, &[(config, body), (slot, plan.encode())]);
+    let goal = river.goal();
+    river.lives.borrow().controls[0].set_goal(goal);
+
+    river.run_until(20, |river| !river.lives.borrow().ended.is_empty());
+
+    assert_eq!(river.lives.borrow().ended, [Ok(Outcome::Idle)]);
+    assert!(river.is_complete());
+    assert_eq!(river.plans(0)[0], plan);
+    assert_eq!(river.plans(0)[1].s, plan.e);
 }
 
 #[test]
