@@ -12,6 +12,8 @@
 #[cfg(feature = "embedded")]
 mod cli;
 #[cfg(feature = "embedded")]
+mod cli_run;
+#[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "embedded")]
 mod objects;
