@@ -430,7 +430,7 @@ fn a_shorter_plan_that_was_there_first_is_adopted_and_the_rest_is_read_again() {
     }
     let patient = topology(BY_TENANT).replace("2s", "1d").replace("4KiB", "4MiB");
     river.worker(0, &patient, settings(1 << 20));
-    river.world.run_for(4);
+    river.world.run_for(Duration::from_secs(4));
     let config = config_path("lake/", plan.configuration);
     let body = before.world.object(&config).expect("it stands before the first plan");
     let slot = River::chain(0).path("lake/", ControlKey::Plan(plan.s));
