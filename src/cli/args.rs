@@ -233,9 +233,9 @@ pub(super) struct Ddl {
     pub(super) topology: PathBuf,
     #[arg(long)]
     pub(super) engine: Engine,
-    /// Directory of the embedded log; the SQL names the files in DIR/lake
+    /// Directory of the embedded log: the SQL names DIR/lake, and only tables that have files [default: ./lake]
     #[arg(long, value_name = "DIR")]
-    pub(super) embedded: PathBuf,
+    pub(super) embedded: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -110,6 +110,15 @@ impl Cores {
         Ok(rows)
     }
 
+    /// What was not counted, as the set-aside topic says it.
+    pub(super) fn set_aside(&self) -> Result<Vec<Row>, Exit> {
+        let mut rows = Vec::new();
+        for value in &self.set_aside {
+            rows.extend(row::join(b"", Some(value))?);
+        }
+        Ok(rows)
+    }
+
     fn decode(&mut self, at: LogTime, value: &[u8]) -> EventBatch {
         let mut batch = RecordBatch::empty(SOURCE, self.next);
         batch.push(Offset(self.next.0), at, None, Some(value));
@@ -172,18 +181,17 @@ pub(super) fn run(topology: &Topology, case: &Case) -> Result<Left, Exit> {
     for row in &mut rows {
         row.shift_remove("as_of");
     }
-    let set_aside = cores.set_aside.iter().map(|value| as_case_says(value)).collect::<Result<_, _>>()?;
+    let set_aside = cores.set_aside()?.into_iter().map(as_case_says).collect();
     Ok(Left { rows, refused, set_aside })
 }
 
 /// A set-aside record with the event's number in place of its coordinate.
-fn as_case_says(value: &[u8]) -> Result<Row, Exit> {
-    let Some(mut record) = row::join(b"", Some(value))? else { return Ok(Row::new()) };
+fn as_case_says(mut record: Row) -> Row {
     let offset = record.get("coordinate").and_then(|coordinate| coordinate["offset"].as_u64());
     let mut row = Row::new();
     row.insert("event".into(), offset.map_or(Value::Null, |offset| (offset + 1).into()));
     for name in ["reason", "late"] {
         row.extend(record.shift_remove(name).map(|member| (name.into(), member)));
     }
-    Ok(row)
+    row
 }

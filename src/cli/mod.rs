@@ -10,12 +10,15 @@ mod args;
 mod cases;
 mod check;
 mod completions;
+mod ddl;
 mod dead_letters;
 mod demo;
 mod describe;
 mod exit;
+mod explain;
 mod files;
 mod generate;
+mod lake_files;
 mod memory;
 mod metrics;
 mod progress;
@@ -58,11 +61,11 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Check(arguments) => check::check(&arguments, out),
         Verb::Describe(arguments) => describe::describe(&arguments, out),
-        Verb::Explain(_) => Err(Exit::usage("not there yet")),
+        Verb::Explain(arguments) => explain::explain(&arguments, out),
         Verb::Test(arguments) => test::test(&arguments, out),
         Verb::Metrics(arguments) => metrics::metrics(&arguments, out),
         Verb::Verify(arguments) => verify::verify(&arguments, out),
-        Verb::Ddl(_) => Err(Exit::usage("not there yet")),
+        Verb::Ddl(arguments) => ddl::ddl(&arguments, out),
         Verb::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, out),
         Verb::Completions(arguments) => completions::completions(&arguments, out),
     }

@@ -3,13 +3,11 @@
 use super::args::{RoleName, Run};
 use super::exit::Exit;
 use super::files;
-use super::progress::Progress;
 use super::river::{self, River, feed};
 use super::when;
 use crate::model::Role;
 use crate::worker::Settings;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
     let topology = files::load(&arguments.topology)?;
@@ -21,14 +19,7 @@ pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
 
     let mut running = river.start(&roles(&arguments.roles))?;
     let mut feeding = feed::start(&river, input, arguments.until_idle);
-    let mut progress = Progress::new(&river);
-    while !running.wait(Duration::from_millis(200)) {
-        if let Some(exit) = feeding.failure() {
-            running.stop(exit);
-        }
-        progress.line_if_due()?;
-    }
-    progress.line()?;
+    river::plain(&river, &mut running, &mut feeding)?;
     let was_idle = running.end()?;
     match asked.by() {
         // Not what was asked for: a script that goes on must not believe it.

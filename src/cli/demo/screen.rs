@@ -1,7 +1,7 @@
 //! The live picture of a demo: a few lines, drawn over themselves with plain escape codes.
 
-use super::newest::File;
 use super::top::Vendor;
+use crate::cli::lake_files::File;
 use crate::cli::progress::{Moment, grouped};
 use std::io::{self, Write};
 use std::time::Duration;

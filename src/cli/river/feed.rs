@@ -1,6 +1,6 @@
 //! Appends input to the raw topic while the roles run, and then sets the goal of `--until-idle`.
 
-use super::{River, refused};
+use super::{River, Running, refused};
 use crate::cli::exit::Exit;
 use crate::cli::files;
 use crate::cli::progress::grouped;
@@ -37,22 +37,15 @@ impl Input {
 }
 
 /// The thread that appends.
-pub(in crate::cli) struct Feeding {
-    ended: Receiver<Result<InputReport, embedded::Error>>,
-    pub(in crate::cli) report: Option<InputReport>,
-}
+pub(in crate::cli) struct Feeding(Receiver<Result<InputReport, embedded::Error>>);
 
 impl Feeding {
-    /// How it failed, once.
-    pub(in crate::cli) fn failure(&mut self) -> Option<Exit> {
-        match self.ended.try_recv() {
-            Ok(Ok(report)) => {
-                self.report = Some(report);
-                tell(report);
-                None
-            }
-            Ok(Err(error)) => Some(refused(error)),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+    /// Looks whether the input ended; if it failed, the roles are stopped.
+    pub(in crate::cli) fn check(&mut self, running: &mut Running, is_quiet: bool) {
+        match self.0.try_recv() {
+            Ok(Ok(report)) if !is_quiet => tell(report),
+            Ok(Err(error)) => running.stop(refused(error)),
+            Ok(Ok(_)) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
     }
 }
@@ -69,7 +62,7 @@ pub(in crate::cli) fn start(river: &River, input: Input, until_idle: bool) -> Fe
         }
         let _ = to_us.send(report);
     });
-    Feeding { ended, report: None }
+    Feeding(ended)
 }
 
 fn append(log: &EmbeddedLog, control: &Control, input: Input) -> Result<InputReport, embedded::Error> {

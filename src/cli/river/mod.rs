@@ -8,9 +8,10 @@ mod threads;
 
 pub(super) use block_on::block_on;
 pub(super) use signals::listen;
-pub(super) use threads::{Running, name};
+pub(super) use threads::Running;
 
 use super::exit::Exit;
+use super::progress::Progress;
 use crate::embedded::{self, EmbeddedLog, Layout, Options, ReadOnlyLog};
 use crate::model::Role;
 use crate::objects::{LocalObjects, probe};
@@ -23,6 +24,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use threads::MakeContext;
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Everything of one deployment in one directory, open for writing.
 pub(super) struct River {
@@ -86,8 +89,19 @@ fn drive(role: Role, context: Context) -> Result<Outcome, Failure> {
     match role {
         Role::Route => block_on(worker::route::run(context)),
         Role::Aggregate => block_on(worker::aggregate::run(context)),
-        Role::Lake => block_on(worker::lake::run(context, Rc::new(crate::lake::Rows))),
+        Role::Lake => block_on(worker::lake::run(context, Rc::new(crate::lake::Parquet))),
     }
+}
+
+/// Waits for the roles to end, with a plain line on standard error now and then.
+pub(super) fn plain(river: &River, running: &mut Running, feeding: &mut feed::Feeding) -> Result<(), Exit> {
+    let mut progress = Progress::new(river);
+    while !running.wait(LOOK_EVERY) {
+        feeding.check(running, false);
+        progress.line_if_due()?;
+    }
+    feeding.check(running, false);
+    progress.line()
 }
 
 /// What the topology asks of the log.
