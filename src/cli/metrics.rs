@@ -30,12 +30,23 @@ pub(super) fn metrics(arguments: &Metrics, out: &mut dyn Write) -> Result<(), Ex
             rows.print(out, batch.key(record).unwrap_or_default(), batch.value(record))
         })?,
         _ => {
-            for (key, value) in topic::live(&mut *reader, &mut tail)? {
+            let mut live: Vec<_> = topic::live(&mut *reader, &mut tail)?.into_iter().collect();
+            if let Topic::History(_) = topic {
+                live.sort_by_cached_key(in_time);
+            }
+            for (key, value) in live {
                 rows.print(out, &key, Some(&value))?;
             }
         }
     }
     if arguments.follow { follow(&mut *reader, &mut tail, &rows, out) } else { Ok(()) }
+}
+
+/// The records of one entity together, and these in the order of event time: the value begins with it, in six digits.
+fn in_time((key, value): &(Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let id = memchr::memmem::rfind(key, b",\"event_id\":").unwrap_or(key.len());
+    let time = memchr::memchr(b',', value).unwrap_or(value.len());
+    (key[..id].to_vec(), value[..time].to_vec(), key[id..].to_vec())
 }
 
 /// Prints rows as they are committed, until the process is stopped or nobody reads any more.

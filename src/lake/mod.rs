@@ -23,7 +23,6 @@ mod select;
 #[cfg(test)]
 mod fixture;
 
-use chunk::text_of;
 pub use chunk::*;
 pub use control::*;
 pub use format::*;

@@ -25,7 +25,13 @@ pub(in crate::cli) struct Running {
     left: usize,
     worst: Option<Exit>,
     was_idle: bool,
+    /// How long some partition has stood still, as far as waits tell.
+    halted_for: Duration,
 }
+
+/// A halt may be forgiven by a record further on in the log: so long it is looked for before an `--until-idle` run, which
+/// could never become idle, ends.
+const HALT_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn start(
     roles: &[Role],
@@ -46,7 +52,7 @@ pub(super) fn start(
             Exit::failed(format_args!("cannot start a thread for {}: {error}", name(role)))
         })?;
     }
-    Ok(Running { control, news, left: roles.len(), worst: None, was_idle: true })
+    Ok(Running { control, news, left: roles.len(), worst: None, was_idle: true, halted_for: Duration::ZERO })
 }
 
 /// A role that panicked is wrong about something: the whole process ends, as safe as `kill -9` (P4).
@@ -64,11 +70,22 @@ impl Running {
         while self.left > 0 {
             match self.news.recv_timeout(time) {
                 Ok((role, ended)) => self.note(role, ended),
-                Err(RecvTimeoutError::Timeout) => return false,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.mind_halts(time);
+                    return false;
+                }
                 Err(RecvTimeoutError::Disconnected) => unreachable!("a role's thread tells how it ended"),
             }
         }
         true
+    }
+
+    fn mind_halts(&mut self, waited: Duration) {
+        let is_stuck = self.control.goal().is_some() && !self.control.halts().is_empty();
+        self.halted_for = if is_stuck { self.halted_for + waited } else { Duration::ZERO };
+        if self.halted_for >= HALT_PATIENCE {
+            self.control.drain();
+        }
     }
 
     fn note(&mut self, role: Role, ended: Result<Outcome, Failure>) {

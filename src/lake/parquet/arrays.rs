@@ -1,7 +1,8 @@
 //! Rows of a chunk gathered into Arrow arrays, a column at a time, straight from the batches.
 
 use super::schema::{element, fields, map_entries, scalar_type};
-use crate::lake::{Chunk, RowAt, text_of};
+use crate::lake::chunk::text_of;
+use crate::lake::{Chunk, RowAt};
 use crate::model::{Column, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_HEAD_BYTES, EventBatch, Refused, Span};
 use crate::topology::{LakeColumn, LakeOrigin, LakeScalar, LakeType, Topology};
 use arrow_array::types::TimestampMicrosecondType;
