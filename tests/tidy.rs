@@ -191,7 +191,7 @@ fn a_foreign_system_is_known_to_its_room_only() {
             if rooms.contains(&source.room.as_str()) {
                 continue;
             }
-            for (at, line) in source.code() {
+            for (at, line) in source.shipped() {
                 for word in words.iter().filter(|word| names(line, word)) {
                     findings.push(format!("{}:{at}: `{word}` belongs to {rooms:?}", source.path));
                 }

@@ -93,16 +93,17 @@ fn configuration_text(topology: &Topology) -> String {
     text.0
 }
 
-fn limits() -> [(&'static str, usize); 8] {
+fn limits() -> [(&'static str, u64); 9] {
     [
-        ("record", model::RECORD_BYTES_MAX),
-        ("depth", model::DEPTH_MAX),
-        ("nodes", model::NODES_MAX),
-        ("string", model::STRING_BYTES_MAX),
-        ("items", model::ITEMS_MAX),
-        ("partition text", model::PARTITION_TEXT_BYTES_MAX),
-        ("key text", model::KEY_TEXT_BYTES_MAX),
-        ("block", model::BLOCK_BYTES_MAX),
+        ("record", model::RECORD_BYTES_MAX as u64),
+        ("depth", model::DEPTH_MAX as u64),
+        ("nodes", model::NODES_MAX as u64),
+        ("string", model::STRING_BYTES_MAX as u64),
+        ("items", model::ITEMS_MAX as u64),
+        ("partition text", model::PARTITION_TEXT_BYTES_MAX as u64),
+        ("key text", model::KEY_TEXT_BYTES_MAX as u64),
+        ("block", model::BLOCK_BYTES_MAX as u64),
+        ("decimal", model::DECIMAL_MAX),
     ]
 }
 
