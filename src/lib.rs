@@ -7,6 +7,7 @@
 //!    └────► lake
 //! worker ─► port                   makes it happen, in order, through the port alone
 //! embedded, objects, sim           what the port is made of: one foreign system each
+//! generate                         seeded events of shoppers, for the demo and for tests
 //! cli                              the only one that joins them
 //! ```
 //!
@@ -14,7 +15,9 @@
 //! know these two and not each other. `tests/tidy.rs` holds the table.
 
 pub mod aggregate;
+pub mod decisions;
 pub mod decode;
+pub mod generate;
 pub mod lake;
 pub mod model;
 pub mod port;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use thalweg::topology::{Topology, check};
+use thalweg::topology::{Topology, check, describe, duckdb_ddl};
 
 const TOPOLOGIES: [&str; 3] = ["flights", "marketplace", "tenant-insights"];
 
@@ -42,4 +42,29 @@ fn the_topologies_that_come_with_us_have_no_problem() {
     for name in TOPOLOGIES {
         assert_eq!(topology(name).name, name);
     }
+}
+
+/// Uses every type and most words of the language; no one would want it.
+fn every_type() -> Topology {
+    let text = fs::read_to_string(root("tests/golden/every-type.yaml")).expect("is there");
+    check(&text).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+#[test]
+fn the_descriptions_are_those_that_were_reviewed() {
+    for name in TOPOLOGIES {
+        golden(&root(&format!("topologies/{name}/description.txt")), &describe(&topology(name)));
+    }
+    golden(&root("tests/golden/every-type.txt"), &describe(&every_type()));
+}
+
+#[test]
+fn the_sql_is_that_which_was_reviewed() {
+    for name in TOPOLOGIES {
+        let sql = duckdb_ddl(&topology(name), "/var/lib/it's a [lake]/", true, true);
+        golden(&root(&format!("tests/golden/ddl/{name}.sql")), &sql);
+    }
+    golden(&root("tests/golden/ddl/every-type.sql"), &duckdb_ddl(&every_type(), "/lake", true, true));
+    let sql = duckdb_ddl(&topology("flights"), "s3://bucket/prefix", false, false);
+    golden(&root("tests/golden/ddl/no-files.sql"), &sql);
 }

@@ -7,14 +7,16 @@
 //! `model::limits` hold for every event that leaves it.
 //!
 //! One walk over the bytes, driven by a plan of the declared fields; UTF-8 is checked once a record;
-//! nothing is allocated for an event but the growth of columns. The sum: 423 bytes of JSON at about
-//! 0.25 ns a byte to look at, and about 10 ns a declared field. It never guesses a value: `null` is
-//! absent, a time names its offset, a number is exact or refused, and no name may stand twice in an
-//! object that is read.
+//! nothing is allocated for an event but the growth of columns. The sum: about 8,000 instructions for a
+//! marketplace event of 390 bytes, hash and UTF-8 check included; a quarter is scanning strings. It
+//! never guesses a value: `null` is absent, a time names its offset, a number is exact or refused, and
+//! no name may stand twice in an object that is read. What is no JSON is named so before any other
+//! reason; else the first thing that is wrong counts.
 
 mod columns;
 mod identity;
 mod json;
+mod memory;
 mod number;
 mod places;
 mod plan;
@@ -37,8 +39,9 @@ use crate::model::{EventBatch, RECORD_BYTES_MAX, RecordBatch, RecordSlice, Refus
 use crate::topology::{Field, Topology};
 use identity::{Identified, Identity};
 use json::Json;
+use memory::Memory;
 use plan::{EVENT, Plan};
-use read::{Memory, Reader};
+use read::Reader;
 use refusal::{Refusal, Result};
 use texts::Texts;
 use weight::{Weighed, Weight};

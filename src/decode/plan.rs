@@ -49,8 +49,6 @@ pub(super) struct ObjectPlan {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: Box<[u8]>,
-    /// As it mostly stands in a record: `"name":`.
-    pub(super) quoted: Box<[u8]>,
     /// Fields whose path ends here.
     pub(super) fields: Vec<usize>,
     /// The object that longer paths go through.
@@ -105,7 +103,6 @@ impl Plan {
                 found.into_iter().partition(|(_, rest)| rest.is_empty());
             members.push(Member {
                 name: name.as_bytes().into(),
-                quoted: format!("{}:", serde_json::Value::from(name)).into_bytes().into(),
                 fields: here.into_iter().map(|(field, _)| field).collect(),
                 inside: (!deeper.is_empty()).then(|| self.add_object(owner, &deeper)),
             });
@@ -116,13 +113,7 @@ impl Plan {
     }
 }
 
-impl ObjectPlan {
-    pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
-        self.members.binary_search_by(|member| order(&member.name, name)).ok()
-    }
-}
-
 /// Lengths first: most names differ there already.
-fn order(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+pub(super) fn order(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }

@@ -7,6 +7,7 @@
 
 use super::columns::{Cell, push, push_absent};
 use super::json::{Json, NumberAt};
+use super::memory::{Memory, UNKNOWN};
 use super::plan::{EVENT, Member, Plan, Read};
 use super::refusal::{Refusal, Result};
 use super::texts::Texts;
@@ -22,42 +23,6 @@ pub(super) struct Reader<'a, 'b> {
     pub(super) memory: &'b mut Memory,
     /// Members of maps of numbers that are no numbers.
     pub(super) skipped: u64,
-}
-
-/// What is kept from event to event.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// By object of the plan.
-    pub(super) objects: Vec<Order>,
-    /// Undeclared names of the objects that are open.
-    names: Vec<Span>,
-    hashed: Vec<(u64, Span)>,
-    /// The event's members that go into `_rest`, from the name's quote to the value's end.
-    pub(super) rest: Vec<Span>,
-    /// Members that were not where the last event had them.
-    pub(super) misses: u64,
-}
-
-/// What was seen in one object of the plan.
-#[derive(Debug)]
-pub(super) struct Order {
-    /// Which member came after the start (0), member *m* (*m* + 1), an undeclared member (the last).
-    next: Vec<usize>,
-    /// The reading in which a member was last there.
-    seen: Vec<u64>,
-    reading: u64,
-}
-
-impl Memory {
-    pub(super) fn new(plan: &Plan) -> Memory {
-        let order = |members: usize| Order {
-            next: vec![usize::MAX; members + 2],
-            seen: vec![0; members],
-            reading: 0,
-        };
-        let objects = plan.objects.iter().map(|object| order(object.members.len())).collect();
-        Memory { objects, ..Memory::default() }
-    }
 }
 
 impl<'b> Reader<'_, 'b> {
@@ -80,16 +45,16 @@ impl<'b> Reader<'_, 'b> {
     fn object(&mut self, object: usize, columns: &mut [Column], depth: usize) -> Result<bool> {
         let all: &'b Plan = self.plan;
         let plan = &all.objects[object];
-        self.memory.objects[object].reading += 1;
+        self.memory.objects[object].begin();
         let names = self.memory.names.len();
         let (mut after, mut is_whole) = (0, true);
         self.json.node()?;
         let mut more = self.json.open(b'}', depth)?;
         while more {
             let start = self.json.at;
-            let member = self.member(object, after)?;
-            let is_held = match member {
-                Some(member) => self.value(&plan.members[member], plan.owner, columns, depth + 1)?,
+            let name = self.name(object, after)?;
+            let is_held = match plan.members.get(name) {
+                Some(member) => self.value(member, plan.owner, columns, depth + 1)?,
                 None => self.json.skip(depth + 1).map(|()| false)?,
             };
             if !is_held {
@@ -98,41 +63,32 @@ impl<'b> Reader<'_, 'b> {
                     self.memory.rest.push(Span::new(start, self.json.at));
                 }
             }
-            after = member.map_or(plan.members.len(), |member| member) + 1;
+            after = self.memory.objects[object].after(name);
             more = self.json.more(b'}')?;
         }
         self.refuse_repeated(names)?;
         Ok(is_whole)
     }
 
-    /// Steps over a member's name to its value: which member is it?
-    fn member(&mut self, object: usize, after: usize) -> Result<Option<usize>> {
-        let (plan, start) = (&self.plan.objects[object], self.json.at);
-        let guess = self.memory.objects[object].next[after];
-        let member = match plan.members.get(guess) {
-            Some(member) if self.json.eat(&member.quoted) => {
-                self.json.space();
-                Some(guess)
-            }
-            _ => {
-                let name = self.json.name()?;
-                let name = self.texts.keep(name);
-                let found = plan.find(self.texts.of(name));
-                self.memory.misses += 1;
-                self.memory.objects[object].next[after] = found.unwrap_or(usize::MAX);
-                if found.is_none() {
-                    self.memory.names.push(name);
-                }
-                found
-            }
-        };
-        if let Some(member) = member {
-            let order = &mut self.memory.objects[object];
-            if std::mem::replace(&mut order.seen[member], order.reading) == order.reading {
-                return Err(Refusal::at(Rejection::DuplicateKey, start));
-            }
+    /// Steps over a member's name to its value. Those that are declared come first.
+    fn name(&mut self, object: usize, after: usize) -> Result<usize> {
+        let (start, known) = (self.json.at, &mut self.memory.objects[object]);
+        if let Some((guess, quoted)) = known.guess(after)
+            && self.json.eat(quoted)
+        {
+            self.json.space();
+            return if known.see(guess) { Ok(guess) } else { repeated(start) };
         }
-        Ok(member)
+        let text = self.json.name()?;
+        let text = self.texts.keep(text);
+        let name = known.find(after, self.texts.of(text));
+        self.memory.misses += 1;
+        if name == UNKNOWN {
+            self.memory.names.push(text);
+        } else if !known.see(name) {
+            return repeated(start);
+        }
+        Ok(name)
     }
 
     /// A declared member's value, once for each of its fields. Do they hold all of it?
@@ -356,9 +312,12 @@ impl<'b> Reader<'_, 'b> {
         Ok(())
     }
 
-    /// Refuses an object whose undeclared names, those from `first` on, hold one twice; forgets them.
+    /// Refuses an object whose unknown names, those from `first` on, hold one twice; forgets them.
     fn refuse_repeated(&mut self, first: usize) -> Result<()> {
         let Memory { names, hashed, .. } = &mut *self.memory;
+        if names.len() == first {
+            return Ok(());
+        }
         let open = &names[first..];
         let text = |span: &Span| self.texts.of(*span);
         let is_repeated = if open.len() <= 16 {
@@ -373,10 +332,14 @@ impl<'b> Reader<'_, 'b> {
         };
         names.truncate(first);
         if is_repeated {
-            return Err(Refusal::at(Rejection::DuplicateKey, self.json.at));
+            return repeated(self.json.at);
         }
         Ok(())
     }
+}
+
+fn repeated<T>(at: usize) -> Result<T> {
+    Err(Refusal::at(Rejection::DuplicateKey, at))
 }
 
 fn numeric(scalar: Scalar, number: NumberAt<'_>) -> std::result::Result<Cell, Rejection> {

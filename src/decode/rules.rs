@@ -332,3 +332,24 @@ fn members_in_the_order_of_the_last_event_cost_no_lookup() {
 
     assert_eq!((events.len(), decoder.misses()), (100, 4));
 }
+
+#[test]
+fn undeclared_names_are_learned_but_not_without_end() {
+    let event = |names: std::ops::Range<usize>| {
+        let more: String = names.map(|name| format!(r#","n{name}":1"#)).collect();
+        format!(r#"{{"eventId":"e","eventType":"V","tenantId":"t"{more}}}"#)
+    };
+    let mut decoder = Decoder::new(&marketplace());
+
+    decoder.decode(batch(&[event(0..10)]));
+    assert_eq!(decoder.misses(), 13);
+    decoder.decode(batch(&[event(0..10)]));
+    assert_eq!(decoder.misses(), 13);
+
+    // Names that somebody makes up are looked up every time, and the others are still known.
+    decoder.decode(batch(&[event(10..1_000), event(1_000..2_000)]));
+    let before = decoder.misses();
+    let events = decoder.decode(batch(&[event(5..10), event(5..10)]));
+    assert!(decoder.misses() - before <= 4, "{}", decoder.misses() - before);
+    assert_eq!(events.text(events.rest[1]), r#"{"n5":1,"n6":1,"n7":1,"n8":1,"n9":1}"#);
+}

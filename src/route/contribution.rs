@@ -1,8 +1,7 @@
 //! From an event to its contributions: which input takes it, and what each element's columns hold.
 
 use super::condition::holds;
-use crate::model::{Column, EventBatch, Span};
-use crate::model::{write_date, write_decimal, write_double, write_time};
+use crate::model::{Column, EventBatch, Span, write_date, write_decimal, write_double, write_time};
 use crate::topology::{Aggregate, Condition, Expression, Input, Scalar};
 use std::ops::Range;
 

@@ -150,7 +150,8 @@ fn is_in_the_path(lake: &Lake, field: &Field) -> bool {
     lake.partition.iter().any(|column| column.name() == field.name)
 }
 
-fn lake_type(ty: &FieldType) -> LakeType {
+/// How a field lies in the lake.
+pub(crate) fn lake_type(ty: &FieldType) -> LakeType {
     match ty {
         FieldType::Scalar(scalar) => LakeType::Scalar(lake_scalar(*scalar)),
         FieldType::ListOfScalar(scalar) => LakeType::List(lake_scalar(*scalar)),

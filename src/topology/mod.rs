@@ -6,15 +6,22 @@
 mod check;
 mod checked;
 mod columns;
+mod compare;
+mod ddl;
+mod describe;
 mod literal;
 mod node;
 mod problem;
 mod read;
 mod versions;
+mod words;
 
 pub use check::check;
 pub use checked::*;
 pub use columns::*;
+pub use compare::{Change, Demand, compare};
+pub use ddl::duckdb_ddl;
+pub use describe::describe;
 pub use literal::{parse_bytes, parse_duration};
 pub use problem::Problem;
 pub use versions::{DECODE_VERSION, FOLD_VERSION};

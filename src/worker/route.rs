@@ -15,7 +15,9 @@ mod start;
 
 use super::{Context, Counts, Halt, Outcome};
 use crate::decode::Decoder;
-use crate::model::{LogTime, NextOffset, Partition, RecordBatch, Role, Topic, TopicPartition};
+use crate::model::{
+    CommittedOffset, LogTime, NextOffset, Partition, RecordBatch, Role, Topic, TopicPartition,
+};
 use crate::port::{Consumer, Failure, Isolation, Polled, Reaction, Reader, TopicFacts};
 use delivery::Deliveries;
 use start::Beginning;
@@ -104,6 +106,9 @@ impl Router {
         if self.links.is_due(self.context.clock.now()) {
             self.flush();
             self.repeat_links().await?;
+            // A late commit may have taken a quiet source back.
+            let facts = self.deliveries.session.facts();
+            self.commit_all(facts).await?;
         }
         Ok(None)
     }
@@ -173,7 +178,12 @@ impl Router {
 
     /// Commits what is a fact. A commit that may not have arrived is made again when the next one is due.
     async fn commit(&mut self) -> Result<(), Failure> {
-        for (partition, offset) in self.deliveries.session.committable() {
+        let newer = self.deliveries.session.committable();
+        self.commit_all(newer).await
+    }
+
+    async fn commit_all(&mut self, offsets: Vec<(Partition, CommittedOffset)>) -> Result<(), Failure> {
+        for (partition, offset) in offsets {
             let next = offset.next;
             match self.consumer.commit(partition, offset).await {
                 Ok(()) => self.deliveries.session.committed(partition, next),

@@ -12,7 +12,7 @@ use thalweg::model::{
     CommittedOffset, LogTime, NextOffset, Offset, OutRecord, Partition, RecordBatch, Role, Topic,
     TopicPartition,
 };
-use thalweg::port::{Consumer, Created, Ended, Isolation, Log, Objects, Polled, Producer, Reaction, Reader};
+use thalweg::port::{Consumer, Created, Ended, Isolation, Log, Objects, Polled, Reaction, Reader};
 
 pub(crate) type Contract<T> = fn(Rc<T>) -> Pin<Box<dyn Future<Output = ()>>>;
 
@@ -62,7 +62,7 @@ pub(crate) use {contract_tests, log_contract, objects_contract};
 
 const LONG: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(10);
-const START: NextOffset = NextOffset(0);
+pub(crate) const START: NextOffset = NextOffset(0);
 
 pub(crate) fn at(topic: Topic, partition: u32) -> TopicPartition {
     TopicPartition { topic, partition: Partition(partition) }
@@ -81,7 +81,9 @@ pub(crate) async fn send(
     let mut producer = log.producer();
     let mut places = BTreeMap::new();
     let sent = records.len();
-    records.into_iter().for_each(|record| drop(producer.send(to, record)));
+    for record in records {
+        producer.send(to, record);
+    }
     while places.len() < sent {
         for delivery in producer.deliveries(LONG).await.unwrap() {
             places.insert(delivery.ticket, delivery.outcome.unwrap());

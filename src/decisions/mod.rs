@@ -1,0 +1,26 @@
+//! Why it is like this: one page for each question that somebody will ask again.
+//!
+//! A page says what was asked, what we answered, what we did not choose and why, and what would make us think again.
+//! Pages are never rewritten into something else: a new answer gets a new page, and the old one points to it.
+//! They stand in the documentation, so that a page naming a type that is gone fails the build.
+
+#[doc = include_str!("0001-links-instead-of-transactions.md")]
+pub mod links_instead_of_transactions {}
+
+#[doc = include_str!("0002-plan-then-create.md")]
+pub mod plan_then_create {}
+
+#[doc = include_str!("0003-the-commit-record-is-the-position.md")]
+pub mod the_commit_record_is_the_position {}
+
+#[doc = include_str!("0004-one-protocol-for-every-log.md")]
+pub mod one_protocol_for_every_log {}
+
+#[doc = include_str!("0005-a-closed-language.md")]
+pub mod a_closed_language {}
+
+#[doc = include_str!("0006-path-text-that-nobody-decodes.md")]
+pub mod path_text_that_nobody_decodes {}
+
+#[doc = include_str!("0007-oracles-in-another-language.md")]
+pub mod oracles_in_another_language {}

@@ -1,0 +1,289 @@
+//! Rules about the code itself, read from its text: who may import whom, what the core must never name, how
+//! long a file may be, what no file may say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms, and the only other rooms that they may import. `cli` may import all.
+const MAY_IMPORT: &[(&[&str], &[&str])] = &[
+    (&["model", "telemetry", "decisions"], &[]),
+    (&["topology", "config", "port"], &["model"]),
+    (&["decode", "route", "aggregate", "lake", "generate"], &["model", "topology"]),
+    // Reads what the lake decided, and nothing of what counted: its fold is its own.
+    (&["verify"], &["lake", "model", "port", "topology"]),
+    (&["embedded", "objects", "sim"], &["model", "port"]),
+    (&["worker"], &["aggregate", "decode", "lake", "model", "port", "route", "telemetry", "topology"]),
+];
+
+/// Joins all rooms, so no table can bind it.
+const JOINS_ALL: &[&str] = &["cli", "lib", "main"];
+
+/// Same input, same output, for ever: these never wait, read a clock or touch the world.
+const CORE: &[&str] = &["model", "topology", "decode", "route", "aggregate", "lake", "generate"];
+
+/// Words that would break that promise. (The order of std's hash maps differs from run to run.)
+const NOT_IN_CORE: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "SystemTime",
+    "Instant",
+    "tokio",
+    "HashMap",
+    "HashSet",
+    "RandomState",
+];
+
+/// Foreign systems, and the rooms that may know them.
+const FOREIGN: &[(&[&str], &[&str])] = &[
+    (&["redb::"], &["embedded"]),
+    (&["arrow_array::", "arrow_buffer::", "arrow_schema::", "parquet::"], &["lake", "verify", "cli"]),
+    (&["clap::", "clap_complete::", "comfy_table::", "anyhow::"], &["cli", "main"]),
+];
+
+const FILE_LINES_MAX: usize = 500;
+
+struct Source {
+    room: String,
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// Lines of code without comments, each with its number.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(at, line)| (at + 1, line.split("//").next().unwrap_or_default()))
+    }
+
+    /// The same, up to the tests at the bottom: those may read `SEED` and `BLESS`.
+    fn shipped(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.code().take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file under `at`, by name.
+fn files(at: &Path) -> Vec<PathBuf> {
+    if at.is_file() {
+        return vec![at.to_path_buf()];
+    }
+    let Ok(entries) = fs::read_dir(at) else { return Vec::new() };
+    let mut paths: Vec<_> =
+        entries.map(|entry| entry.expect("a folder of ours can be listed").path()).collect();
+    paths.sort();
+    paths.iter().filter(|path| !path.ends_with("__pycache__")).flat_map(|path| files(path)).collect()
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).expect("below the root").display().to_string()
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+fn sources() -> Vec<Source> {
+    let rust = files(&root().join("src")).into_iter().filter(|path| extension(path) == "rs");
+    rust.map(|path| {
+        let below = path.strip_prefix(root().join("src")).expect("below src");
+        let first = below.iter().next().expect("a file has a name").to_string_lossy();
+        let text = fs::read_to_string(&path).expect("source is UTF-8");
+        Source { room: first.trim_end_matches(".rs").to_owned(), path: shown(&path), text }
+    })
+    .collect()
+}
+
+/// What we write by hand and people read.
+fn texts() -> Vec<(String, String)> {
+    let places = [
+        "src",
+        "tests",
+        "benches",
+        "docs",
+        "topologies",
+        "schemas",
+        ".ci",
+        ".cargo",
+        "README.md",
+        "CHANGELOG.md",
+        "Cargo.toml",
+        "deny.toml",
+        "rustfmt.toml",
+        ".clippy.toml",
+    ];
+    let written = ["rs", "py", "md", "toml", "yaml", "json", "txt", "sql", ""];
+    let all = places.iter().flat_map(|place| files(&root().join(place)));
+    all.filter(|path| written.contains(&extension(path)))
+        .filter_map(|path| Some((shown(&path), fs::read_to_string(&path).ok()?)))
+        .collect()
+}
+
+/// Does `word` stand in `line` on its own, and not inside a longer name?
+fn names(line: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + word.len()..]);
+        !before.ends_with(part) && (word.ends_with(':') || !after.starts_with(part))
+    })
+}
+
+/// Fails with all findings at once.
+fn nothing_of(findings: Vec<String>) {
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
+#[test]
+fn imports_point_one_way() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        let (room, path) = (source.room.as_str(), &source.path);
+        if JOINS_ALL.contains(&room) {
+            continue;
+        }
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(rooms, _)| rooms.contains(&room)) else {
+            findings.push(format!("{path}: `{room}` is a room without a row in the import table"));
+            continue;
+        };
+        for (at, line) in source.code() {
+            for import in line.split("crate::").skip(1) {
+                let target: String =
+                    import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if target.is_empty() {
+                    findings.push(format!("{path}:{at}: write one `use crate::…` line per room"));
+                } else if target != room && !allowed.contains(&target.as_str()) {
+                    findings.push(format!("{path}:{at}: `{room}` must not import `{target}`"));
+                }
+            }
+        }
+    }
+    nothing_of(findings);
+}
+
+#[test]
+fn the_core_names_no_clock_no_file_and_no_order_of_chance() {
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| CORE.contains(&source.room.as_str())) {
+        for (at, line) in source.shipped() {
+            for word in NOT_IN_CORE.iter().filter(|word| names(line, word)) {
+                findings.push(format!("{}:{at}: `{word}` does not belong in `{}`", source.path, source.room));
+            }
+        }
+    }
+    nothing_of(findings);
+}
+
+#[test]
+fn a_foreign_system_is_known_to_its_room_only() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        for (words, rooms) in FOREIGN {
+            if rooms.contains(&source.room.as_str()) {
+                continue;
+            }
+            for (at, line) in source.code() {
+                for word in words.iter().filter(|word| names(line, word)) {
+                    findings.push(format!("{}:{at}: `{word}` belongs to {rooms:?}", source.path));
+                }
+            }
+        }
+    }
+    nothing_of(findings);
+}
+
+#[test]
+fn no_file_is_longer_than_a_person_reads() {
+    let code = |path: &str| path.ends_with(".rs") || path.ends_with(".py");
+    let lengths =
+        texts().into_iter().filter(|(path, _)| code(path)).map(|(path, text)| (path, text.lines().count()));
+    let long = lengths.filter(|(_, lines)| *lines > FILE_LINES_MAX);
+    nothing_of(
+        long.map(|(path, lines)| format!("{path}: {lines} lines, at most {FILE_LINES_MAX}")).collect(),
+    );
+}
+
+#[test]
+fn no_test_is_skipped_in_silence() {
+    let mark = ["#[", "ignore"].concat();
+    let marked = texts().into_iter().filter(|(path, text)| path.ends_with(".rs") && text.contains(&mark));
+    nothing_of(marked.map(|(path, _)| format!("{path}: a test is marked to be ignored")).collect());
+}
+
+#[test]
+fn nothing_names_somebodys_machine() {
+    // In pieces, so that this file does not name them either.
+    let words = [
+        ["/wo", "rk/"],
+        ["/ro", "ot/"],
+        ["/ho", "me/"],
+        ["/Us", "ers/"],
+        ["crates", ".io"],
+        ["pypi", ".org"],
+    ];
+    let words: Vec<String> = words.iter().map(|pieces| pieces.concat()).collect();
+    let mut findings = Vec::new();
+    for (path, text) in texts() {
+        for (at, line) in text.lines().enumerate() {
+            for word in words.iter().filter(|word| line.contains(word.as_str())) {
+                findings.push(format!("{path}:{}: names `{word}`", at + 1));
+            }
+        }
+    }
+    nothing_of(findings);
+}
+
+#[test]
+fn every_decision_stands_in_the_documentation() {
+    let rooms = root().join("src/decisions");
+    let module = fs::read_to_string(rooms.join("mod.rs")).expect("src/decisions/mod.rs is there");
+    let pages: Vec<_> = files(&rooms).into_iter().filter(|path| extension(path) == "md").collect();
+
+    assert!(!pages.is_empty(), "src/decisions has no page");
+    let name = |path: &PathBuf| path.file_name().expect("a page has a name").to_string_lossy().into_owned();
+    let missing =
+        pages.iter().map(name).filter(|page| !module.contains(&format!("include_str!(\"{page}\")")));
+    nothing_of(missing.map(|page| format!("src/decisions/mod.rs does not include {page}")).collect());
+}
+
+#[test]
+fn every_topology_has_its_description_and_its_cases() {
+    let mut findings = Vec::new();
+    let folders = fs::read_dir(root().join("topologies")).expect("topologies are there");
+    for folder in folders.map(|entry| entry.expect("topologies can be listed").path()) {
+        for needed in ["topology.yaml", "description.txt", "cases.yaml"] {
+            if !folder.join(needed).is_file() {
+                findings.push(format!("{} has no {needed}", shown(&folder)));
+            }
+        }
+    }
+    nothing_of(findings);
+}
+
+#[test]
+fn ci_runs_the_commands_that_the_readme_promises() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md is there");
+    let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run is there");
+    let block = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    let commands: Vec<_> = block.expect("the README shows commands").lines().map(command).collect();
+
+    assert_eq!(commands.len(), 2, "the README's first screen has two commands: {commands:?}");
+    let missing = commands.iter().filter(|command| !ci.contains(*command));
+    nothing_of(missing.map(|command| format!(".ci/run does not run `{command}`")).collect());
+}
+
+#[test]
+fn the_reference_names_every_reason_of_refusal() {
+    let reference = fs::read_to_string(root().join("docs/topology.md")).expect("docs/topology.md is there");
+    let reasons = thalweg::model::Rejection::ALL.map(thalweg::model::Rejection::as_str);
+    let missing = reasons.iter().filter(|reason| !reference.contains(&format!("`{reason}`")));
+    nothing_of(missing.map(|reason| format!("docs/topology.md does not name `{reason}`")).collect());
+}
+
+/// A line of the README without its comment.
+fn command(line: &str) -> &str {
+    line.split(" #").next().unwrap_or(line).trim()
+}
