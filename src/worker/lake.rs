@@ -252,7 +252,9 @@ impl Lake {
                 return;
             }
             let now = self.now();
-            if !partitions.iter().any(|p| self.held.get(p).is_some_and(|held| held.pace.is_due(now))) {
+            // Only one that is still open counts: waiting for none of them would be a loop without end.
+            let goes_on = |held: &Held| held.stage.seals_own() && held.pace.is_due(now);
+            if !partitions.iter().any(|partition| self.held.get(partition).is_some_and(goes_on)) {
                 self.context.clock.sleep(self.context.settings.backoff.0).await;
             }
         }
