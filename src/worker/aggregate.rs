@@ -16,6 +16,7 @@ use crate::model::{
 };
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -312,7 +313,7 @@ impl<'a> Member<'a> {
         for (&partition, transaction) in written {
             for (topic, records) in in_order(transaction) {
                 if !records.is_empty() {
-                    transactions.send(TopicPartition { topic, partition }, records.clone()).await?;
+                    transactions.send(TopicPartition { topic, partition }, records.to_vec()).await?;
                 }
             }
         }
@@ -406,15 +407,19 @@ impl Held {
     }
 }
 
-/// The order in which a transaction is written: the commit record is the last of `state`, the position the last of
-/// `metrics`.
-fn in_order(transaction: &Transaction) -> impl Iterator<Item = (Topic, &Vec<OutRecord>)> {
+/// The order in which a transaction is written: panes first, so that whoever finds a part of it (a late end of another
+/// transaction cut it off) knows from them how far it went, and does not show readers an earlier position. The
+/// commit record and the position come last.
+fn in_order(transaction: &Transaction) -> impl Iterator<Item = (Topic, &[OutRecord])> {
+    let (record, panes) = transaction.state.split_last().expect("a transaction has a commit record");
+    let (position, rows) = transaction.metrics.split_last().expect("a transaction has a position");
     let histories =
-        transaction.histories.iter().map(|(&history, records)| (Topic::History(history), records));
-    [(Topic::SetAside, &transaction.set_aside)]
-        .into_iter()
-        .chain(histories)
-        .chain([(Topic::Metrics, &transaction.metrics), (Topic::State, &transaction.state)])
+        transaction.histories.iter().map(|(&history, records)| (Topic::History(history), &records[..]));
+    [(Topic::State, panes), (Topic::SetAside, &transaction.set_aside)].into_iter().chain(histories).chain([
+        (Topic::Metrics, rows),
+        (Topic::State, from_ref(record)),
+        (Topic::Metrics, from_ref(position)),
+    ])
 }
 
 fn forgives(record: &[u8], halted_at: Offset) -> bool {
