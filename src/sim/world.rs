@@ -50,6 +50,8 @@ pub struct Kept {
     pub record: OutRecord,
 }
 
+const STEPS_A_SECOND: u64 = 200_000;
+
 type Factory = Rc<dyn Fn(Handles) -> Task>;
 
 #[derive(Default)]
@@ -64,6 +66,8 @@ pub struct World {
     futures: Vec<Option<Task>>,
     workers: BTreeMap<u32, Worker>,
     steps: u64,
+    /// A second of simulated time, and the steps before it.
+    second: (i64, u64),
     /// Workers that ended with an error, and what it said.
     exits: Vec<(u32, String)>,
 }
@@ -77,7 +81,14 @@ impl fmt::Debug for World {
 impl World {
     pub fn new(seed: u64, shape: Shape, faults: Faults) -> Self {
         let state = Rc::new(RefCell::new(State::new(seed, shape, faults)));
-        World { state, futures: Vec::new(), workers: BTreeMap::new(), steps: 0, exits: Vec::new() }
+        World {
+            state,
+            futures: Vec::new(),
+            workers: BTreeMap::new(),
+            steps: 0,
+            second: (0, 0),
+            exits: Vec::new(),
+        }
     }
 
     /// Adds a role to a worker and starts it. The factory is called again for each later life.
@@ -115,7 +126,7 @@ impl World {
     /// The next thing happens: something on its way arrives, or one task goes on to its next wait.
     /// False if nothing is left that could happen.
     pub fn step(&mut self) -> bool {
-        self.steps += 1;
+        self.count_step();
         let (event, task) = {
             let state = self.state.borrow();
             (state.next_event().unwrap_or(NEVER), next_task(&state))
@@ -132,6 +143,17 @@ impl World {
             self.strike();
         }
         true
+    }
+
+    /// Every call takes time, so only an endless loop makes so many steps in a second.
+    fn count_step(&mut self) {
+        self.steps += 1;
+        let second = self.now() / SECOND;
+        if second != self.second.0 {
+            self.second = (second, self.steps);
+        }
+        let steps = self.steps - self.second.1;
+        assert!(steps < STEPS_A_SECOND, "somebody spins: {steps} steps within one simulated second");
     }
 
     fn happen(&mut self, at: i64) {
