@@ -407,19 +407,22 @@ impl Held {
     }
 }
 
-/// The order in which a transaction is written: panes first, so that whoever finds a part of it (a late end of another
-/// transaction cut it off) knows from them how far it went, and does not show readers an earlier position. The
-/// commit record and the position come last.
+/// The order in which a transaction is written. A late end of another one may commit the first part of it and nothing
+/// else, so: panes first, because they tell the next owner how far readers were shown; a row's tombstone before its
+/// pane's, because nobody would bury the row of a pane that is gone; the commit record and the position last.
 fn in_order(transaction: &Transaction) -> impl Iterator<Item = (Topic, &[OutRecord])> {
     let (record, panes) = transaction.state.split_last().expect("a transaction has a commit record");
     let (position, rows) = transaction.metrics.split_last().expect("a transaction has a position");
+    let (panes, buried) = panes.split_at(panes.partition_point(|pane| pane.value.is_some()));
     let histories =
         transaction.histories.iter().map(|(&history, records)| (Topic::History(history), &records[..]));
-    [(Topic::State, panes), (Topic::SetAside, &transaction.set_aside)].into_iter().chain(histories).chain([
-        (Topic::Metrics, rows),
-        (Topic::State, from_ref(record)),
-        (Topic::Metrics, from_ref(position)),
-    ])
+    let last =
+        [(Topic::State, buried), (Topic::State, from_ref(record)), (Topic::Metrics, from_ref(position))];
+    [(Topic::State, panes), (Topic::SetAside, &transaction.set_aside)]
+        .into_iter()
+        .chain(histories)
+        .chain([(Topic::Metrics, rows)])
+        .chain(last)
 }
 
 fn forgives(record: &[u8], halted_at: Offset) -> bool {
