@@ -4,7 +4,7 @@ use super::partition::is_committed;
 use super::reader::SimLog;
 use super::state::{Event, NEVER, Pause, SECOND, State, TaskState};
 use super::store::SimObjects;
-use super::wire::{SimClock, Wire, micros};
+use super::wire::{SimClock, Wire};
 use super::{Faults, Stored};
 use crate::model::{
     CommittedOffset, Incarnation, LogTime, NextOffset, Offset, OutRecord, Partition, Role, Topic,
@@ -18,7 +18,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 /// What does not change in a history.
 #[derive(Debug, Clone)]
@@ -59,6 +58,9 @@ struct Worker {
     roles: Vec<Factory>,
     /// Tasks of this life.
     tasks: Vec<usize>,
+    life: u32,
+    /// Tasks of the life before, if that one was only stopped.
+    replaced: Vec<usize>,
 }
 
 pub struct World {
@@ -110,7 +112,16 @@ impl World {
                 false => 0,
             };
             let wake = state.now + 1 + state.chance.below(1000) as i64;
-            state.tasks.push(TaskState { worker, wake, interest: 0, paused: None, is_dead: false, skew });
+            let life = self.workers.get(&worker).map_or(0, |found| found.life);
+            state.tasks.push(TaskState {
+                worker,
+                life,
+                wake,
+                interest: 0,
+                paused: None,
+                is_dead: false,
+                skew,
+            });
             state.tasks.len() - 1
         };
         let wire = Wire::new(self.state.clone(), task);
@@ -275,6 +286,7 @@ impl World {
         let Some(found) = self.workers.get(&worker) else { return };
         if found.tasks.is_empty() {
             let roles = found.roles.clone();
+            self.workers.entry(worker).or_default().life += 1;
             let tasks = roles.iter().map(|factory| self.start_task(worker, factory)).collect();
             self.workers.entry(worker).or_default().tasks = tasks;
         }
@@ -290,8 +302,12 @@ impl World {
     /// A new process takes this worker's name and place while the old one is only stopped. The old one
     /// wakes up later, acts as if nothing had happened, and dies some seconds after.
     pub fn replace(&mut self, worker: u32) {
-        let tasks = self.workers.get_mut(&worker).map(|found| std::mem::take(&mut found.tasks));
-        let Some(tasks) = tasks.filter(|tasks| !tasks.is_empty()) else { return };
+        let Some(found) = self.workers.get_mut(&worker).filter(|found| !found.tasks.is_empty()) else {
+            return;
+        };
+        let tasks = std::mem::take(&mut found.tasks);
+        let before = std::mem::replace(&mut found.replaced, tasks.clone());
+        before.into_iter().for_each(|task| self.kill(task));
         {
             let mut state = self.state.borrow_mut();
             let most = state.faults.pause_micros.max(1);
@@ -330,9 +346,9 @@ impl World {
         replaced.into_iter().for_each(|task| self.kill(task));
     }
 
-    /// Steps until `is_done` says so (asked every few steps), or until so much simulated time has passed.
-    pub fn run_until(&mut self, time: Duration, mut is_done: impl FnMut(&World) -> bool) -> bool {
-        let end = self.now() + micros(time);
+    /// Steps until `is_done` says so (asked every few steps), or until simulated `seconds` have passed.
+    pub fn run_until(&mut self, seconds: u64, mut is_done: impl FnMut(&World) -> bool) -> bool {
+        let end = self.now() + seconds as i64 * SECOND;
         loop {
             for _ in 0..16 {
                 if self.now() >= end || !self.step() {
@@ -345,9 +361,14 @@ impl World {
         }
     }
 
-    /// Steps for so much simulated time.
-    pub fn run_for(&mut self, time: Duration) {
-        let end = self.now() + micros(time);
+    /// Steps for so many simulated seconds.
+    pub fn run_for(&mut self, seconds: u64) {
+        self.run_micros(seconds * SECOND as u64);
+    }
+
+    /// Steps for so many simulated microseconds.
+    pub fn run_micros(&mut self, micros: u64) {
+        let end = self.now() + micros as i64;
         while self.now() < end && self.step() {}
     }
 
