@@ -28,7 +28,7 @@ pub mod topology;
 pub mod verify;
 pub mod worker;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "embedded")]
 pub mod cli;
 #[cfg(feature = "embedded")]
 pub mod embedded;

@@ -1,9 +1,10 @@
 //! Texts that people review: problems, descriptions, SQL, schemas. `BLESS=1` rewrites them, and the
 //! diff is read.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use thalweg::topology::{Topology, check, describe, duckdb_ddl};
+use thalweg::topology::{Topology, check, describe, duckdb_ddl, schemas};
 
 const TOPOLOGIES: [&str; 3] = ["flights", "marketplace", "tenant-insights"];
 
@@ -67,4 +68,25 @@ fn the_sql_is_that_which_was_reviewed() {
     golden(&root("tests/golden/ddl/every-type.sql"), &duckdb_ddl(&every_type(), "/lake", true, true));
     let sql = duckdb_ddl(&topology("flights"), "s3://bucket/prefix", false, false);
     golden(&root("tests/golden/ddl/no-files.sql"), &sql);
+}
+
+#[test]
+fn the_schemas_are_those_that_were_reviewed() {
+    let mut expected = BTreeSet::new();
+    for name in TOPOLOGIES {
+        for schema in schemas(&topology(name)) {
+            let file = format!("{name}.{}.json", schema.kind);
+            golden(&root("schemas").join(&file), &schema.text);
+            expected.insert(file);
+        }
+    }
+    for schema in schemas(&every_type())
+        .iter()
+        .filter(|schema| ["events", "histories", "metrics"].contains(&schema.kind))
+    {
+        golden(&root(&format!("tests/golden/every-type.{}.json", schema.kind)), &schema.text);
+    }
+    let there = fs::read_dir(root("schemas")).expect("is a folder");
+    let names = there.map(|entry| entry.expect("is there").file_name().to_string_lossy().into_owned());
+    assert_eq!(names.collect::<BTreeSet<_>>(), expected, "no schema without a topology");
 }

@@ -24,3 +24,12 @@ pub mod path_text_that_nobody_decodes {}
 
 #[doc = include_str!("0007-oracles-in-another-language.md")]
 pub mod oracles_in_another_language {}
+
+#[doc = include_str!("0008-one-record-for-each-pane.md")]
+pub mod one_record_for_each_pane {}
+
+#[doc = include_str!("0009-other-lives-as-long-as-its-windows.md")]
+pub mod other_lives_as_long_as_its_windows {}
+
+#[doc = include_str!("0010-the-order-inside-a-transaction.md")]
+pub mod the_order_inside_a_transaction {}

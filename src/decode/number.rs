@@ -1,7 +1,7 @@
 //! Exact numbers from JSON's number text. No floating point on the way.
 
 use super::json::NumberAt;
-use crate::model::Rejection;
+use crate::model::{DECIMAL_MAX, Rejection};
 
 /// The number times 10^`scale`, half away from zero if `round`, else refused where digits are left over.
 pub(super) fn exact(number: NumberAt<'_>, scale: u8, round: bool) -> Result<i64, Rejection> {
@@ -14,6 +14,12 @@ pub(super) fn exact(number: NumberAt<'_>, scale: u8, round: bool) -> Result<i64,
         return signed(value, number.negative);
     }
     from_text(number, scale, round)
+}
+
+/// A decimal field: [`exact`], within the digits that its lake column holds.
+pub(super) fn decimal(number: NumberAt<'_>, scale: u8, round: bool) -> Result<i64, Rejection> {
+    let value = exact(number, scale, round)?;
+    if value.unsigned_abs() <= DECIMAL_MAX { Ok(value) } else { Err(Rejection::OutOfRange) }
 }
 
 /// Any number of digits and any exponent, in one pass over the text.

@@ -350,8 +350,8 @@ fn numeric(scalar: Scalar, number: NumberAt<'_>) -> std::result::Result<Cell, Re
             Rejection::TooPrecise => Rejection::WrongType,
             other => other,
         }),
-        Scalar::Decimal { minor: true, round, .. } => number::exact(number, 0, round).map(Cell::Number),
-        Scalar::Decimal { scale, round, .. } => number::exact(number, scale, round).map(Cell::Number),
+        Scalar::Decimal { minor: true, round, .. } => number::decimal(number, 0, round).map(Cell::Number),
+        Scalar::Decimal { scale, round, .. } => number::decimal(number, scale, round).map(Cell::Number),
         _ => unreachable!("only numbers are read as numbers"),
     }
 }

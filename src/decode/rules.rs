@@ -72,8 +72,11 @@ fn decimals_are_exact_rounded_only_on_demand_and_cents_where_declared() {
         ("19.995", Rejection::TooPrecise),
         (r#""19.99""#, Rejection::WrongType),
         ("1e17", Rejection::OutOfRange),
+        ("10000000000000000.00", Rejection::OutOfRange),
+        ("-10000000000000000.00", Rejection::OutOfRange),
     ];
-    check(decimal(2), &[("19.99", "1999"), ("2", "200"), ("19.9900", "1999"), ("-1e-2", "-1")], &bad);
+    let most = ("9999999999999999.99", "999999999999999999");
+    check(decimal(2), &[("19.99", "1999"), ("2", "200"), ("19.9900", "1999"), ("-1e-2", "-1"), most], &bad);
     let round = Scalar::Decimal { scale: 2, round: true, minor: false };
     check(round, &[("19.995", "2000"), ("19.990000000000002", "1999"), ("-0.005", "-1")], &[]);
     let minor = Scalar::Decimal { scale: 2, round: false, minor: true };

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use redb::{
     Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
-    ReadableTable, StorageError, TableDefinition,
+    ReadableTable, StorageError, TableDefinition, WriteTransaction,
 };
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -105,9 +105,9 @@ impl Store {
         })
     }
 
-    pub(super) fn database(&self) -> &Database {
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, Error> {
         match &self.base {
-            Base::Writing(database) => database,
+            Base::Writing(database) => begin_write(database, &self.path),
             Base::Reading(_) => unreachable!("only the writer asks, and it opens for writing"),
         }
     }
@@ -263,6 +263,14 @@ fn builder(cache_bytes: usize) -> Builder {
     builder
 }
 
+/// Each commit notes which pages are free, so that the start after a kill need not walk the whole file
+/// (0.7 s for half a gigabyte; noting it costs a small commit a tenth).
+fn begin_write(database: &Database, path: &Path) -> Result<WriteTransaction, Error> {
+    let mut transaction = database.begin_write().map_err(|error| storing(path, error))?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
 fn exists(path: &Path) -> Result<bool, Error> {
     path.try_exists().map_err(|source| Error::io("look for", path, source))
 }
@@ -291,7 +299,7 @@ fn adopt(
     layout: &Layout,
 ) -> Result<BTreeMap<Topic, TopicRow>, Error> {
     let storing = |error: redb::Error| storing(path, error);
-    let transaction = database.begin_write().map_err(|error| storing(error.into()))?;
+    let transaction = begin_write(database, path)?;
     let topics = {
         let mut deployment = transaction.open_table(DEPLOYMENT).map_err(|error| storing(error.into()))?;
         let known = deployment.first().map_err(|error| storing(error.into()))?;
@@ -424,6 +432,7 @@ pub(super) fn damaged(path: &Path, what: String) -> Error {
 pub(super) fn storing(path: &Path, error: impl Into<redb::Error>) -> Error {
     match error.into() {
         redb::Error::Io(source) => Error::io("use", path, source),
+        redb::Error::PreviousIo | redb::Error::DatabaseClosed => Error::Closed,
         error => damaged(path, error.to_string()),
     }
 }

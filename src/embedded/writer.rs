@@ -271,7 +271,7 @@ impl Writer {
         }
         let store = self.store.clone();
         let storing = |error: redb::Error| storing(&store.path, error);
-        let transaction = store.database().begin_write().map_err(|error| storing(error.into()))?;
+        let transaction = store.begin_write()?;
         {
             let mut records = transaction.open_table(RECORDS).map_err(|error| storing(error.into()))?;
             for (at, runs) in group.runs {

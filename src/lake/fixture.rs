@@ -167,8 +167,8 @@ fn push(of: &mut EventBatch, bytes: &mut Vec<u8>, offset: u64, record: &Record) 
     of.id_hash.push(0);
     of.value_hash.push(value_hash);
     of.value.push(Span::ABSENT);
-    of.rest.push(if offset % 2 == 0 { text("{\"more\":1}") } else { Span::ABSENT });
-    let has = offset % 3 != 0;
+    of.rest.push(if offset.is_multiple_of(2) { text("{\"more\":1}") } else { Span::ABSENT });
+    let has = !offset.is_multiple_of(3);
     let count = (offset % 4) as u32;
     let number = has.then_some(offset as i64 * 100 - 150);
     for at in 0..of.columns.len() {

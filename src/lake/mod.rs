@@ -12,6 +12,8 @@ mod control;
 mod format;
 mod json;
 mod layout;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod path;
 mod plan;
 pub mod position;
@@ -25,5 +27,7 @@ pub use chunk::*;
 pub use control::*;
 pub use format::*;
 pub use layout::{FiledBy, Layout};
+#[cfg(feature = "parquet")]
+pub use parquet::{Parquet, read_footer};
 pub use path::*;
 pub use plan::*;

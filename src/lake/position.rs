@@ -211,3 +211,140 @@ fn checkpoint(k: u64, body: &[u8]) -> Result<Checkpoint, String> {
 fn parse<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| format!("damaged {what}: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::control::hint;
+    use super::super::plan::CHECKPOINT_EVERY;
+    use super::super::plan::tests::plan;
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A chain of plans over five records each, from offset 7 on, with its checkpoints.
+    #[derive(Default)]
+    struct Objects(BTreeMap<String, Vec<u8>>);
+
+    const FIRST: u64 = 7;
+
+    fn slot(n: u64) -> NextOffset {
+        NextOffset(FIRST + 5 * n)
+    }
+
+    impl Objects {
+        fn with_plans(count: u64) -> Objects {
+            let mut objects = Objects::default();
+            objects.put(ControlKey::Genesis, format!("{{\"s\":{FIRST}}}").into_bytes());
+            for n in 0..count {
+                let plan = plan(n, slot(n).0, slot(n + 1).0);
+                objects.put(ControlKey::Plan(plan.s), plan.encode());
+                if n > 0 && n % CHECKPOINT_EVERY == 0 && n + 1 < count {
+                    let body = format!("{{\"n\":{n},\"s\":{}}}", plan.s);
+                    objects.put(ControlKey::Checkpoint(n / CHECKPOINT_EVERY), body.into_bytes());
+                }
+            }
+            objects
+        }
+
+        fn put(&mut self, key: ControlKey, body: Vec<u8>) {
+            self.0.insert(format!("{key:?}"), body);
+        }
+
+        /// Walks to the end; says how many questions it took.
+        fn walk(&mut self, mut walk: Walk) -> Result<(Position, usize), String> {
+            for asked in 1.. {
+                let fact = match walk.ask() {
+                    Ask::Read(key) => Fact::Object(self.0.get(&format!("{key:?}")).cloned()),
+                    Ask::Start => Fact::Start(NextOffset(FIRST)),
+                    Ask::Create(key, body) => {
+                        self.put(key, body);
+                        Fact::Created
+                    }
+                };
+                match walk.tell(fact)? {
+                    Step::On(next) => walk = next,
+                    Step::Found(position) => return Ok((position, asked)),
+                }
+            }
+            unreachable!()
+        }
+    }
+
+    fn end(count: u64) -> (NextOffset, u64, Option<u64>) {
+        (slot(count), count, count.checked_sub(1))
+    }
+
+    fn facts(position: &Position) -> (NextOffset, u64, Option<u64>) {
+        (position.at, position.n, position.last.as_ref().map(|plan| plan.n))
+    }
+
+    #[test]
+    fn a_first_start_is_written_down_before_it_is_used() {
+        let mut objects = Objects::default();
+
+        let (position, _) = objects.walk(Walk::from_commit(None)).unwrap();
+
+        assert_eq!(facts(&position), end(0));
+        assert_eq!(objects.0["Genesis"], b"{\"s\":7}");
+    }
+
+    #[test]
+    fn a_genesis_that_somebody_else_created_is_the_start() {
+        let mut objects = Objects::default();
+        let mut walk = Walk::from_commit(None);
+        for fact in [Fact::Object(None), Fact::Start(NextOffset(3)), Fact::Created] {
+            let Ok(Step::On(next)) = walk.tell(fact) else { panic!("there is more to ask") };
+            walk = next;
+        }
+        objects.put(ControlKey::Genesis, b"{\"s\":9}".to_vec());
+
+        assert_eq!(objects.walk(walk).unwrap().0.at, NextOffset(9));
+    }
+
+    #[test]
+    fn the_end_is_found_from_any_hint_proved_or_not() {
+        for count in [1, 2, 999, 1000, 1001, 1002, 2001, 3002, 4500] {
+            let mut objects = Objects::with_plans(count);
+            let by_hand =
+                |metadata: &str| CommittedOffset { next: NextOffset(12), metadata: metadata.into() };
+            // Genesis, checkpoints by doubling and halving, then less than a thousand plans.
+            let unproved = 1 + 30 + CHECKPOINT_EVERY as usize;
+            let hints = [
+                (Some(hint(slot(count - 1), slot(count))), 2),
+                (Some(hint(slot(count / 2), slot(count / 2 + 1))), (count - count / 2 + 1) as usize),
+                (None, unproved),
+                (Some(by_hand("")), unproved),
+                (Some(by_hand("{\"q\":")), unproved),
+                (Some(hint(slot(count - 1), NextOffset(8))), unproved + 1),
+                (Some(hint(NextOffset(8), slot(count))), unproved + 1),
+            ];
+            for (hint, most) in hints {
+                let (position, asked) = objects.walk(Walk::from_commit(hint.as_ref())).unwrap();
+                assert_eq!(facts(&position), end(count), "{count} plans, {hint:?}");
+                assert!(asked <= most, "{asked} questions for {count} plans, {hint:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_chain_that_cannot_be_halts() {
+        type Damage = fn(&mut Objects);
+        let broken: [(&str, Damage); 5] = [
+            ("holds a plan that starts at", |o| o.put(ControlKey::Plan(slot(1)), plan(1, 99, 100).encode())),
+            ("has index 9", |o| o.put(ControlKey::Plan(slot(1)), plan(9, slot(1).0, slot(2).0).encode())),
+            ("damaged plan", |o| o.put(ControlKey::Plan(slot(1)), b"{\"transform\":1".to_vec())),
+            ("transform version 5", |o| o.put(ControlKey::Plan(slot(1)), b"{\"transform\":5}".to_vec())),
+            ("damaged genesis", |o| o.put(ControlKey::Genesis, b"{}".to_vec())),
+        ];
+        for (expected, damage) in broken {
+            let mut objects = Objects::with_plans(3);
+            damage(&mut objects);
+            let halt = objects.walk(Walk::from_commit(None)).unwrap_err();
+            assert!(halt.contains(expected), "{halt}");
+        }
+        let mut objects = Objects::with_plans(1500);
+        objects.0.remove(&format!("{:?}", ControlKey::Plan(slot(1000))));
+        assert!(objects.walk(Walk::from_commit(None)).unwrap_err().contains("named by a checkpoint"));
+        objects.put(ControlKey::Checkpoint(1), b"{\"n\":7,\"s\":42}".to_vec());
+        assert!(objects.walk(Walk::from_commit(None)).unwrap_err().contains("checkpoint 1 names plan 7"));
+    }
+}

@@ -295,3 +295,135 @@ fn same(plan: &Decided, file: usize, found: Footer) -> Result<(), String> {
     let key = &plan.plan.files[file].key;
     Err(format!("`{key}` is not what its plan says: found {found:?}, expected {expected:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::tests::plan;
+    use super::*;
+    use crate::model::NextOffset;
+
+    fn tell(seal: Seal, facts: impl IntoIterator<Item = Fact>) -> Result<Seal, String> {
+        facts.into_iter().try_fold(seal, Seal::tell)
+    }
+
+    fn there(file: usize) -> Fact {
+        Fact::Footer(Some(Decided::new(plan(7, 10, 15)).footer(file)))
+    }
+
+    fn is_committing(seal: &Seal) -> bool {
+        matches!(seal.ask(), Some(Ask::Commit(offset)) if offset.next == NextOffset(15) && offset.metadata == "{\"q\":10}")
+    }
+
+    #[test]
+    fn files_follow_the_plan_and_the_commit_follows_all_files() {
+        let seal = Seal::propose(plan(7, 10, 15));
+        assert_eq!(seal.ask(), Some(Ask::Create(ControlKey::Plan(NextOffset(10)), plan(7, 10, 15).encode())));
+        let seal = tell(seal, [Fact::Created]).unwrap();
+        assert_eq!(seal.ask(), Some(Ask::Write(0)));
+        let seal = tell(seal, [Fact::Created]).unwrap();
+        assert_eq!(seal.ask(), Some(Ask::Write(1)));
+        let seal = tell(seal, [Fact::Created]).unwrap();
+        assert!(is_committing(&seal));
+        assert_eq!(tell(seal, [Fact::Committed]).unwrap().ask(), None);
+    }
+
+    #[test]
+    fn a_plan_that_was_there_first_is_adopted_even_if_it_ends_elsewhere() {
+        let theirs = plan(7, 10, 99);
+        let taken = [Fact::Taken, Fact::Object(Some(theirs.encode()))];
+
+        let seal = tell(Seal::propose(plan(7, 10, 15)), taken).unwrap();
+
+        assert!(!seal.is_ours());
+        assert_eq!((&seal.plan().plan, seal.ask()), (&theirs, Some(Ask::Look(0))));
+    }
+
+    #[test]
+    fn our_own_create_whose_answer_was_lost_is_ours() {
+        let lost = [Fact::Unknown, Fact::Object(Some(plan(7, 10, 15).encode()))];
+        let seal = tell(Seal::propose(plan(7, 10, 15)), lost).unwrap();
+        assert_eq!((seal.is_ours(), seal.ask()), (true, Some(Ask::Write(0))));
+
+        let never_came = tell(Seal::propose(plan(7, 10, 15)), [Fact::Unknown, Fact::Object(None)]).unwrap();
+        assert!(matches!(never_came.ask(), Some(Ask::Create(ControlKey::Plan(_), _))));
+    }
+
+    #[test]
+    fn a_vanished_plan_halts_and_is_never_replaced() {
+        let vanished = tell(Seal::propose(plan(7, 10, 15)), [Fact::Taken, Fact::Object(None)]);
+
+        assert!(vanished.unwrap_err().contains("vanished"));
+    }
+
+    #[test]
+    fn a_plan_of_another_place_in_the_chain_halts() {
+        let other = [Fact::Taken, Fact::Object(Some(plan(8, 10, 15).encode()))];
+
+        assert!(tell(Seal::propose(plan(7, 10, 15)), other).unwrap_err().contains("index 8"));
+    }
+
+    #[test]
+    fn finishing_asks_for_every_footer_and_rebuilds_only_what_is_missing() {
+        let seal = Seal::finish(plan(7, 10, 15));
+        assert!(is_committing(&tell(seal.clone(), [there(0), there(1)]).unwrap()));
+
+        let seal = tell(seal, [there(0), Fact::Footer(None)]).unwrap();
+        assert_eq!(seal.ask(), Some(Ask::Read(ControlKey::Lost(NextOffset(10)))));
+        let rebuilding = tell(seal.clone(), [Fact::Object(None)]).unwrap();
+        assert_eq!(rebuilding.ask(), Some(Ask::Rebuild(vec![1])));
+        let seal_again = tell(rebuilding.clone(), [Fact::Rebuilt(1)]).unwrap();
+        assert_eq!(seal_again.ask(), Some(Ask::Write(1)));
+        assert!(is_committing(&tell(seal_again, [Fact::Created]).unwrap()));
+
+        let marked = tell(seal, [Fact::Object(Some(b"{}".to_vec()))]).unwrap();
+        assert!(is_committing(&marked), "what is marked lost is finished");
+        let gone = tell(rebuilding, [Fact::Gone]).unwrap();
+        let body = b"{\"s\":10,\"e\":15,\"missing\":[\"b.parquet\"]}".to_vec();
+        assert_eq!(gone.ask(), Some(Ask::Create(ControlKey::Lost(NextOffset(10)), body)));
+        assert!(is_committing(&tell(gone, [Fact::Unknown, Fact::Taken]).unwrap()));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_rebuilt_in_another_pass() {
+        let missing = [Fact::Footer(None), Fact::Footer(None), Fact::Object(None)];
+        let seal = tell(Seal::finish(plan(7, 10, 15)), missing).unwrap();
+        assert_eq!(seal.ask(), Some(Ask::Rebuild(vec![0, 1])));
+
+        let seal = tell(seal, [Fact::Rebuilt(1), Fact::Created]).unwrap();
+
+        assert_eq!(seal.ask(), Some(Ask::Rebuild(vec![1])));
+        assert!(is_committing(&tell(seal, [Fact::Rebuilt(1), Fact::Created]).unwrap()));
+    }
+
+    #[test]
+    fn a_file_that_was_there_must_be_the_plans() {
+        let writing = || tell(Seal::propose(plan(7, 10, 15)), [Fact::Created]).unwrap();
+        let equal = tell(writing(), [Fact::Taken, there(0)]).unwrap();
+        assert_eq!(equal.ask(), Some(Ask::Write(1)));
+        for wrong in [there(1), Fact::Footer(Some(Decided::new(plan(7, 10, 16)).footer(0)))] {
+            let halt = tell(writing(), [Fact::Taken, wrong]).unwrap_err();
+            assert!(halt.contains("`a.parquet` is not what its plan says"), "{halt}");
+        }
+        assert!(tell(writing(), [Fact::Taken, Fact::Footer(None)]).unwrap_err().contains("vanished"));
+        let unknown = tell(writing(), [Fact::Unknown, Fact::Footer(None)]).unwrap();
+        assert_eq!(unknown.ask(), Some(Ask::Write(0)), "it never came");
+    }
+
+    #[test]
+    fn a_checkpoint_stands_before_the_offset_moves_past_its_plan() {
+        let seal = Seal::finish(plan(2000, 10, 15));
+        let footers = [0, 1].map(|file| Fact::Footer(Some(seal.plan().footer(file))));
+        let seal = tell(seal, footers).unwrap();
+
+        let body = b"{\"n\":2000,\"s\":10}".to_vec();
+        assert_eq!(seal.ask(), Some(Ask::Create(ControlKey::Checkpoint(2), body)));
+        assert!(is_committing(&tell(seal, [Fact::Taken]).unwrap()));
+    }
+
+    #[test]
+    fn a_gap_has_no_file_to_wait_for() {
+        let gap = Plan::gap(7, NextOffset(10), NextOffset(15), 1);
+
+        assert!(is_committing(&tell(Seal::propose(gap), [Fact::Created]).unwrap()));
+    }
+}

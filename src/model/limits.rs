@@ -21,3 +21,5 @@ pub const DEAD_LETTER_HEAD_BYTES: usize = 64 << 10;
 pub const TARGETS_MAX: u32 = 256;
 /// What one record of the repartition topic may weigh: a unit is never split, so the heaviest unit must fit.
 pub const BLOCK_BYTES_MAX: usize = 4 << 20;
+/// A decimal at its scale, without its sign: the 18 digits of the lake's `decimal(18,S)`.
+pub const DECIMAL_MAX: u64 = 999_999_999_999_999_999;

@@ -252,8 +252,8 @@ impl Changes {
         // Under one table all files must have the same partition columns.
         let demand = if old.table == new.table { NewName } else { CutOver };
         self.differs(demand, "lake.partition", partition(old), partition(new));
-        self.differs(CutOver, "lake.roll.age", words::duration(old.roll_age), words::duration(new.roll_age));
-        self.differs(CutOver, "lake.roll.bytes", words::bytes(old.roll_bytes), words::bytes(new.roll_bytes));
+        self.differs(Safe, "lake.roll.age", words::duration(old.roll_age), words::duration(new.roll_age));
+        self.differs(Safe, "lake.roll.bytes", words::bytes(old.roll_bytes), words::bytes(new.roll_bytes));
         self.differs(
             CutOver,
             "lake.accept.past",

@@ -1,7 +1,7 @@
 //! What the user asked for: a YAML file becomes a checked topology, or every problem at once.
 //!
 //! In: the text of a topology. Out: [`Topology`], its description, its differences to another, its
-//! SQL. Pure: no file is opened here. The rest of the engine sees only the checked form.
+//! SQL and its schemas. Pure: no file is opened here. The rest of the engine sees only the checked form.
 
 mod check;
 mod checked;
@@ -13,6 +13,7 @@ mod literal;
 mod node;
 mod problem;
 mod read;
+mod schemas;
 mod versions;
 mod words;
 
@@ -24,4 +25,5 @@ pub use ddl::duckdb_ddl;
 pub use describe::describe;
 pub use literal::{parse_bytes, parse_duration};
 pub use problem::Problem;
+pub use schemas::{Schema, schemas};
 pub use versions::{DECODE_VERSION, FOLD_VERSION};

@@ -30,6 +30,8 @@ impl Place {
     pub(crate) const START: Place = Place { line: 1, column: 1 };
 }
 
+const GUESSES_MAX: usize = 200;
+
 /// Collects problems. The same one at the same place stands once.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(BTreeSet<Problem>);
@@ -45,6 +47,15 @@ impl Problems {
         None
     }
 
+    /// `; did you mean …?`, or nothing.
+    pub(crate) fn did_you_mean<'a>(&self, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+        // Beyond this the file is no topology with a few mistakes, and guessing would take for ever.
+        if self.0.len() > GUESSES_MAX {
+            return String::new();
+        }
+        nearest(name, known).map_or(String::new(), |near| format!("; did you mean `{near}`?"))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -56,7 +67,7 @@ impl Problems {
 }
 
 /// The known name that a mistyped one most likely means.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Far longer than any name that we know; the distance takes the product of both lengths.
     if name.len() > 80 {
         return None;
@@ -64,11 +75,6 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     let near = |known: &'a str| (distance(&name.to_lowercase(), &known.to_lowercase()), known);
     let (distance, found) = known.into_iter().map(near).min()?;
     (distance <= 1 + name.chars().count() / 4).then_some(found)
-}
-
-/// `; did you mean …?`, or nothing.
-pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, known).map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour, to make one word of the other.

@@ -3,7 +3,8 @@
 use super::checked::Micros;
 use super::literal::{number, parse_bytes, parse_duration};
 use super::node::{Kind, Member, Node, shorten};
-use super::problem::{Place, Problems, did_you_mean};
+use super::problem::{Place, Problems};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// A map whose keys are known.
@@ -53,7 +54,7 @@ pub(crate) fn closed<'a>(
     let members = map(node, what, problems)?;
     for member in members {
         if !known.contains(&member.key.as_str()) {
-            let near = did_you_mean(&member.key, known.iter().copied());
+            let near = problems.did_you_mean(&member.key, known.iter().copied());
             let keys = if near.is_empty() { format!("; known are {}", listed(known)) } else { near };
             problems.add(member.place, format!("`{}` is no key here{keys}", shorten(&member.key)));
         }
@@ -83,11 +84,12 @@ pub(crate) fn names<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> 
         return problems.none(node.place, format!("{} should be {what}", node.describe()));
     };
     let mut names: Vec<Name> = Vec::new();
+    let mut seen = BTreeSet::new();
     for item in items {
         let Some(name) = scalar(item, "a name", problems) else { continue };
-        match names.iter().any(|other| other.text == name.text) {
-            true => problems.add(name.place, format!("`{}` stands in this list twice", shorten(name.text))),
-            false => names.push(name),
+        match seen.insert(name.text) {
+            true => names.push(name),
+            false => problems.add(name.place, format!("`{}` stands in this list twice", shorten(name.text))),
         }
     }
     Some(names)

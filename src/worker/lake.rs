@@ -105,7 +105,26 @@ impl Lake {
                 let _ = self.consumer.release(&partitions).await;
             }
             Polled::Lost(partitions) => partitions.into_iter().for_each(|partition| self.forget(partition)),
-            Polled::Idle => {}
+            Polled::Idle => self.look_behind_holes().await,
+        }
+    }
+
+    /// Not every log tells of offsets that hold no record. Below a goal they must not be waited for.
+    async fn look_behind_holes(&mut self) {
+        let Some(goal) = self.context.control.goal() else { return };
+        for (&partition, held) in &mut self.held {
+            let Stage::Buffering(buffering) = &mut held.stage else { continue };
+            let from = buffering.next();
+            if from >= goal_at(&goal, partition) {
+                continue;
+            }
+            let raw = TopicPartition { topic: Topic::Raw, partition };
+            // A failure only means to ask again.
+            if let Ok(batch) = self.reader.read(raw, from, 1).await
+                && batch.is_empty()
+            {
+                buffering.chunk.skip_to(batch.next);
+            }
         }
     }
 

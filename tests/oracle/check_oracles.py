@@ -151,7 +151,7 @@ def watch(folder, errors):
 def check_reader(folder):
     """The reader that polls: a growing lake is fine, everything else is not."""
     fine = watch(folder / "grows", lambda at: write_file(at / "c.parquet", [4]))
-    assert fine == {"polls": 2, "files": 3, "rows": 4, "faults": []}, fine
+    assert fine == {"polls": 2, "files": 3, "rows": 4, "grew": 2, "faults": []}, fine
     wrongs = {
         "a coordinate twice": lambda at: write_file(at / "c.parquet", [2]),
         "a refused coordinate among the events": lambda at: write_file(at / "c.parquet", [3]),

@@ -25,6 +25,7 @@ class Watch:
         self.seen = {}  # path → (size, time of change, hash)
         self.counted = {}  # path → rows, by pyarrow
         self.rows = 0
+        self.grew = 0  # how often there were more rows than before
         self.polls = 0
         self.faults = []
 
@@ -78,12 +79,13 @@ class Watch:
             self.faults.append(f"poll {self.polls}: {rows} rows, but {different} coordinates")
         if rows < self.rows:
             self.faults.append(f"poll {self.polls}: {rows} rows after {self.rows}")
+        self.grew += rows > self.rows
         self.rows = rows
 
     def verdict(self):
         if sum(self.counted.values()) != self.rows:
             self.faults.append(f"DuckDB counts {self.rows} rows, pyarrow {sum(self.counted.values())}")
-        return {"polls": self.polls, "files": len(self.seen), "rows": self.rows, "faults": self.faults}
+        return {"polls": self.polls, "files": len(self.seen), "rows": self.rows, "grew": self.grew, "faults": self.faults}
 
 
 def digest_of(path):

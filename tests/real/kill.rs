@@ -9,13 +9,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, str};
 
 const KILLS: u64 = 50;
 const EVENTS: &str = "150000";
-/// A run lives this long at most before it is killed; long enough for it to commit now and then.
-const LIFE_MS_MAX: u64 = 1_800;
+/// How long a whole run takes, before the first one has ended by itself.
+const WHOLE_RUN: Duration = Duration::from_secs(3);
 
 /// SplitMix64: our own, so that no update can change what a seed means.
 struct Seed(u64);
@@ -48,6 +48,8 @@ fn fifty_kills_over_one_input_lose_nothing_and_no_reader_is_misled() {
         .expect("the reader starts");
 
     let (killed, whole) = kill_over_and_over(&river, &events, &input, Seed(seed));
+    let files = std::fs::read_dir(river.dir.join("lake/marketplace_events")).map_or(0, Iterator::count);
+    assert!(files > 0, "no run got as far as the lake before it was killed: the kills hit nothing");
     river.run(&input);
 
     fs::write(&stop, "").expect("a temporary folder can be written");
@@ -65,24 +67,27 @@ fn kill_over_and_over(river: &River, events: &str, input: &Path, mut seed: Seed)
     let lines: Vec<&str> = events.split_inclusive('\n').collect();
     let slices: Vec<&[&str]> = lines.chunks(lines.len().div_ceil(KILLS as usize)).collect();
     let mut slices = slices.into_iter();
-    let (mut killed, mut whole) = (0, 0);
+    let (mut killed, mut whole, mut typical) = (0, 0, WHOLE_RUN);
     while killed < KILLS {
         if let Some(slice) = slices.next() {
-            let mut file =
-                OpenOptions::new().create(true).append(true).open(input).expect("it can be written");
-            file.write_all(slice.concat().as_bytes()).expect("it can be written");
+            append(input, slice);
         }
         assert!(whole < 10 * KILLS, "only {killed} of {KILLS} runs lived long enough to be killed");
-        match is_killed(start(river, input), seed.below(LIFE_MS_MAX)) {
-            true => killed += 1,
-            false => whole += 1,
+        // Up to half as long again as a run takes on this machine: so the kills fall evenly over all of it.
+        let life = Duration::from_millis(seed.below(typical.as_millis() as u64 * 3 / 2));
+        match took_by_itself(start(river, input), life) {
+            None => killed += 1,
+            Some(took) => (whole, typical) = (whole + 1, (typical + took) / 2),
         }
     }
-    slices.for_each(|slice| {
-        let mut file = OpenOptions::new().append(true).open(input).expect("it is there");
-        file.write_all(slice.concat().as_bytes()).expect("it can be written");
-    });
+    slices.for_each(|slice| append(input, slice));
     (killed, whole)
+}
+
+fn append(input: &Path, lines: &[&str]) {
+    let file = OpenOptions::new().create(true).append(true).open(input);
+    file.and_then(|mut file| file.write_all(lines.concat().as_bytes()))
+        .expect("a temporary file can be written");
 }
 
 fn start(river: &River, input: &Path) -> Child {
@@ -94,13 +99,17 @@ fn start(river: &River, input: &Path) -> Child {
         .expect("the program starts")
 }
 
-/// False if it had ended by itself; then it must have ended well.
-fn is_killed(mut run: Child, life_ms: u64) -> bool {
-    sleep(Duration::from_millis(life_ms));
+/// `None` if it had to be killed; else how long it took, and then it must have ended well.
+fn took_by_itself(mut run: Child, life: Duration) -> Option<Duration> {
+    let began = Instant::now();
+    while began.elapsed() < life && run.try_wait().expect("a child of ours can be asked").is_none() {
+        sleep(Duration::from_millis(5));
+    }
+    let took = began.elapsed();
     run.kill().expect("a child of ours can be killed");
     let ended = run.wait_with_output().expect("it ends");
-    let killed = ended.status.signal() == Some(9);
     let words = str::from_utf8(&ended.stderr).unwrap_or("no UTF-8");
-    assert!(killed || ended.status.success(), "a run after a kill: {}\n{words}", ended.status);
-    killed
+    let is_killed = ended.status.signal() == Some(9);
+    assert!(is_killed || ended.status.success(), "a run after a kill: {}\n{words}", ended.status);
+    (!is_killed).then_some(took)
 }

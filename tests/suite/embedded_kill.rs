@@ -160,7 +160,15 @@ fn another_process_is_refused_by_name_but_may_read() {
     child.kill().unwrap();
     child.wait().unwrap();
     drained.join().unwrap();
-    drop(log);
+    // Whoever was reading goes on, and sees what the next writer does.
+    assert!(read(&log, Topic::State) >= seen);
+    let writer = open(dir.path());
+    let before = read(&log, Topic::State);
+    now(Box::pin(crate::port_contract::send(&writer, at(Topic::State, 0), vec![record("k", "v")])));
+    assert_eq!(read(&log, Topic::State), before + 1);
+    drop((log, writer));
+    let killed = start(NAME, dir.path());
+    kill_after(killed, Duration::from_millis(10));
     // The kill left the file to be repaired; a reader sees to that.
     let log = ReadOnlyLog::open(dir.path()).unwrap();
     assert!(read(&log, Topic::State) >= seen);

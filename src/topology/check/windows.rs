@@ -3,7 +3,7 @@
 use super::super::checked::{Micros, Window, WindowKind, format_duration};
 use super::super::literal::parse_duration;
 use super::super::node::{Kind, Node, shorten};
-use super::super::problem::{Problems, did_you_mean};
+use super::super::problem::Problems;
 use super::super::read::{self, Name};
 
 const MINUTE: Micros = 60_000_000;
@@ -49,7 +49,7 @@ fn kind(name: Name<'_>, problems: &mut Problems) -> Option<WindowKind> {
         return Some(*kind);
     }
     let Some(length) = name.text.strip_prefix("rolling ") else {
-        let near = did_you_mean(name.text, CALENDAR.map(|(calendar, _)| calendar));
+        let near = problems.did_you_mean(name.text, CALENDAR.map(|(calendar, _)| calendar));
         let message = format!(
             "`{}` is no window{near}; known are `hour`, `day`, `week`, `month`, `ever` and `rolling <duration>`",
             shorten(name.text)

@@ -109,7 +109,8 @@ impl Lake {
         let Stage::Sealing(sealing) = &mut held.stage else { return Ok(()) };
         let Some(ask) = sealing.seal.ask() else {
             held.pace.succeed();
-            return Ok(self.sealed(held));
+            self.sealed(held);
+            return Ok(());
         };
         let Some(fact) = self.carry_out(sealing, ask).await? else { return Ok(()) };
         let is_unknown = fact == Fact::Unknown;

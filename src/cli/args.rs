@@ -1,0 +1,291 @@
+//! What can be typed: every verb with its flags, and nothing about what they do.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// Exact rolling metrics and an exact Parquet lake from a Kafka-compatible log, with proof.
+#[derive(Debug, Parser)]
+#[command(
+    name = "thalweg",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "TOPOLOGY is a file, or a folder that holds topology.yaml.\n\n\
+                  Exit codes: 0 fine, 1 failed, 2 usage, 3 a failed case, 4 drift, 75 a dependency is away or a \
+                  directory is locked, 78 an invalid file, 130 and 143 stopped by a signal."
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run the whole river on this machine over made-up events, then prove that it is right
+    Demo(Demo),
+    /// Write the demo's seeded events, one JSON object a line: same seed, same bytes
+    Generate(Generate),
+    /// Run the roles of a topology
+    Run(Run),
+    /// Name every problem of a topology at once; needs no server
+    Check(Check),
+    /// Say what a topology makes: topics, keys, panes, files
+    Describe(Describe),
+    /// Say what the event on standard input would do, or why it is refused
+    Explain(Explain),
+    /// Run the cases.yaml beside a topology, in memory
+    Test(Test),
+    /// Print metrics rows, one JSON object a line, sorted by key
+    Metrics(Metrics),
+    /// Compare metrics, lake, dead letters and books, and exit 4 on any difference
+    Verify(Verify),
+    /// Print the SQL that reads the lake
+    Ddl(Ddl),
+    /// Look at refused records
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+/// How a table is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RoleName {
+    Route,
+    Aggregate,
+    Lake,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Engine {
+    Duckdb,
+    Athena,
+    Terraform,
+}
+
+/// The directory that holds the log, and the lake in `DIR/lake`.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// Directory of the embedded log; the lake lies in DIR/lake
+    #[arg(long, value_name = "DIR")]
+    pub(super) embedded: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How many events to make
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    pub(super) events: u64,
+    /// Seed of the made-up events
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Where log and lake are made [default: a new temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Another topology than marketplace; its events come from --input
+    #[arg(long, value_name = "FILE", requires = "input")]
+    pub(super) topology: Option<PathBuf>,
+    /// Events to read instead of making some: NDJSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) input: Option<PathBuf>,
+    /// What the end is printed as
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Generate {
+    /// How many events to make
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    pub(super) events: u64,
+    /// Same seed and --from, same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Time of the first event: an instant such as 2026-11-01T00:00Z, or `now`
+    #[arg(long, value_name = "TIME", default_value = "2026-11-01T00:00Z")]
+    pub(super) from: String,
+    /// Events a second at most [default: as fast as they are read]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) rate: Option<u64>,
+    /// How long the shoppers shop
+    #[arg(long, value_name = "DURATION", default_value = "2h")]
+    pub(super) span: String,
+    /// How many tenants they shop at
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) tenants: u32,
+    /// Share of events that come a second time
+    #[arg(long, value_name = "SHARE", default_value_t = 0.03, value_parser = share)]
+    pub(super) repeats: f64,
+    /// Share of events that come too late
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    pub(super) late: f64,
+    /// Lines in all that are no event [default: a few]
+    #[arg(long, value_name = "N")]
+    pub(super) refused: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Roles to run
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "route,aggregate,lake")]
+    pub(super) roles: Vec<RoleName>,
+    /// NDJSON to append to the raw topic; `-` reads standard input. A file given twice is appended once
+    #[arg(long, value_name = "FILE")]
+    pub(super) input: Option<PathBuf>,
+    /// Append the input again, even if it was appended before
+    #[arg(long, requires = "input")]
+    pub(super) again: bool,
+    /// Where a first start begins: earliest, latest or an instant. Ignored once a position exists
+    #[arg(long, value_name = "WHERE", default_value = "earliest")]
+    pub(super) start: String,
+    /// End once everything is done that stood in the log when the input ended
+    #[arg(long)]
+    pub(super) until_idle: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Describe {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    /// Say what changed since OLD: what is safe, what needs a cut-over, what needs a new name
+    #[arg(long, value_name = "OLD")]
+    pub(super) against: Option<PathBuf>,
+    /// What a list of changes is printed as
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    /// When the log took the event: an instant, or `now`
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    pub(super) at: String,
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Metrics {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Print rows as they change, until stopped; a row that is gone has "values":null
+    #[arg(long)]
+    pub(super) follow: bool,
+    /// Print the rows of this history instead
+    #[arg(long, value_name = "H", conflicts_with = "set_aside")]
+    pub(super) history: Option<String>,
+    /// Print what was set aside instead: late and duplicate parts, by coordinate
+    #[arg(long)]
+    pub(super) set_aside: bool,
+    /// Only rows of this aggregate
+    #[arg(long, value_name = "NAME")]
+    pub(super) aggregate: Option<String>,
+    /// Only rows of this tenant
+    #[arg(long, value_name = "ID")]
+    pub(super) tenant: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Wait for a lake that is behind, at most this long [default: not at all; without a value 5m]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5m")]
+    pub(super) wait: Option<String>,
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ddl {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[arg(long)]
+    pub(super) engine: Engine,
+    /// Directory of the embedded log: the SQL names DIR/lake, and only tables that have files [default: ./lake]
+    #[arg(long, value_name = "DIR")]
+    pub(super) embedded: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadLetters {
+    /// List refused records: place, time, reason, detail
+    Ls {
+        /// A file, or a folder that holds topology.yaml
+        topology: PathBuf,
+        #[command(flatten)]
+        place: Place,
+        #[arg(long, value_name = "FORM", default_value = "text")]
+        output: Output,
+    },
+    /// Show one refused record whole
+    Show {
+        /// A file, or a folder that holds topology.yaml
+        topology: PathBuf,
+        /// As `ls` prints it
+        coordinate: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Send refused records again (not there yet)
+    Redrive {
+        /// A file, or a folder that holds topology.yaml
+        topology: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    pub(super) shell: Shell,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("must be a share from 0 to 1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+}

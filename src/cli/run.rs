@@ -1,0 +1,43 @@
+//! `run TOPOLOGY --embedded DIR`: the roles, on this machine, until idle, a signal or a failure.
+
+use super::args::{RoleName, Run};
+use super::exit::Exit;
+use super::files;
+use super::river::{self, River, feed};
+use super::when;
+use crate::model::Role;
+use crate::worker::Settings;
+use std::sync::Arc;
+
+pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
+    let topology = files::load(&arguments.topology)?;
+    let start = when::start(&arguments.start)?;
+    let input = feed::Input::open(arguments.input.as_deref(), arguments.again)?;
+    let settings = Settings { start, events_clock: arguments.until_idle, ..Settings::default() };
+    let river = River::open(&arguments.place.embedded, topology, settings)?;
+    let asked = river::listen(Arc::clone(&river.control))?;
+
+    let mut running = river.start(&roles(&arguments.roles))?;
+    let mut feeding = feed::start(&river, input, arguments.until_idle);
+    river::plain(&river, &mut running, &mut feeding)?;
+    let was_idle = running.end()?;
+    match asked.by() {
+        // Not what was asked for: a script that goes on must not believe it.
+        Some(signal) if arguments.until_idle && !was_idle => Err(Exit::signal(signal)),
+        _ => Ok(()),
+    }
+}
+
+fn roles(names: &[RoleName]) -> Vec<Role> {
+    let mut roles: Vec<_> = names
+        .iter()
+        .map(|name| match name {
+            RoleName::Route => Role::Route,
+            RoleName::Aggregate => Role::Aggregate,
+            RoleName::Lake => Role::Lake,
+        })
+        .collect();
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
