@@ -41,7 +41,10 @@ fn drive<F: Future<Output = ()> + 'static>(
             Ok(())
         })
     });
-    assert!(world.run_until(600, |world| !world.is_running(task)), "a life without faults ends");
+    assert!(
+        world.run_until(Duration::from_secs(600), |world| !world.is_running(task)),
+        "a life without faults ends"
+    );
 }
 
 /// Polls until something else than idleness comes.
@@ -183,10 +186,10 @@ fn a_dead_workers_transaction_is_aborted_by_its_successor_or_by_time() {
             Ok(())
         })
     });
-    assert!(world.run_until(10, |world| world.has_open_transaction(at(Topic::State))));
+    assert!(world.run_until(Duration::from_secs(10), |world| world.has_open_transaction(at(Topic::State))));
     world.remove(1);
 
-    assert!(world.run_until(40, |world| !world.has_open_transaction(at(Topic::State))));
+    assert!(world.run_until(Duration::from_secs(40), |world| !world.has_open_transaction(at(Topic::State))));
     assert!(world.records(at(Topic::State), NextOffset(0)).is_empty());
 }
 
@@ -217,7 +220,9 @@ fn a_late_abort_hits_the_next_transaction_of_a_producer_that_is_used_again() {
     });
 
     // The rest of the transaction stays open: only its first part is gone.
-    assert!(world.run_until(10, |world| { world.end(at(Topic::State), Isolation::ReadUncommitted).0 == 5 }));
+    assert!(world.run_until(Duration::from_secs(10), |world| {
+        world.end(at(Topic::State), Isolation::ReadUncommitted).0 == 5
+    }));
     assert_eq!(world.end(at(Topic::State), Isolation::ReadCommitted), NextOffset(4));
     assert_eq!(texts(&world, Topic::State), [""; 0]);
     assert_eq!(world.violations().len(), 1, "{:?}", world.violations());
@@ -233,7 +238,7 @@ fn a_tainted_commit_leaves_a_copy_that_ends_the_next_transaction_early() {
                 Ok(())
             })
         });
-        world.run_for(10);
+        world.run_for(Duration::from_secs(10));
         texts(&world, Topic::State) == ["first", "second"]
     });
 
@@ -281,10 +286,10 @@ fn a_zombies_commits_are_refused_and_it_hears_of_its_loss() {
             Ok(())
         })
     });
-    assert!(world.run_until(10, |_| held.get()));
+    assert!(world.run_until(Duration::from_secs(10), |_| held.get()));
 
     world.pause(1, world.now() + 120_000_000);
-    assert!(world.run_until(200, |_| refused.get()));
+    assert!(world.run_until(Duration::from_secs(200), |_| refused.get()));
     assert_eq!(world.committed(Role::Aggregate, P0), None);
 }
 
@@ -307,7 +312,7 @@ fn a_late_offset_commit_may_move_a_position_back_within_a_generation() {
                 Ok(())
             })
         });
-        world.run_for(50);
+        world.run_for(Duration::from_secs(50));
         assert!(done.get());
         world.committed(Role::Route, P0) == Some(offset(1))
     });
@@ -328,7 +333,7 @@ fn a_late_create_is_refused_if_another_was_first() {
             drive(&mut world, 2, |handles| async move {
                 handles.objects.create("slot", b"theirs".to_vec()).await.unwrap();
             });
-            world.run_for(120);
+            world.run_for(Duration::from_secs(120));
             (world.stored(0).len(), world.object("slot").unwrap())
         })
         .collect();
@@ -387,7 +392,7 @@ fn busy_history(seed: u64) -> World {
     });
     for number in 0..40 {
         world.append_raw(Partition(number % 2), None, Some(vec![0; 10]));
-        world.run_for(1);
+        world.run_for(Duration::from_secs(1));
     }
     world.heal();
     world
@@ -407,7 +412,7 @@ fn whatever_struck_a_healed_world_lets_its_workers_finish() {
     for seed in 0..100 {
         let mut world = busy_history(seed);
         // A late commit may have moved a position back behind the last one: whoever starts next reads on from there.
-        world.run_for(70);
+        world.run_for(Duration::from_secs(70));
         (0..3).for_each(|worker| world.crash(worker));
 
         let is_done = |world: &World| {
@@ -419,6 +424,6 @@ fn whatever_struck_a_healed_world_lets_its_workers_finish() {
                 world.committed(Role::Route, Partition(partition)).is_some_and(|at| at.next == end)
             })
         };
-        assert!(world.run_until(600, is_done), "seed {seed} does not finish");
+        assert!(world.run_until(Duration::from_secs(600), is_done), "seed {seed} does not finish");
     }
 }

@@ -4,7 +4,7 @@ use super::partition::is_committed;
 use super::reader::SimLog;
 use super::state::{Event, NEVER, Pause, SECOND, State, TaskState};
 use super::store::SimObjects;
-use super::wire::{SimClock, Wire};
+use super::wire::{SimClock, Wire, micros};
 use super::{Faults, Stored};
 use crate::model::{
     CommittedOffset, Incarnation, LogTime, NextOffset, Offset, OutRecord, Partition, Role, Topic,
@@ -18,6 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// What does not change in a history.
 #[derive(Debug, Clone)]
@@ -346,9 +347,9 @@ impl World {
         replaced.into_iter().for_each(|task| self.kill(task));
     }
 
-    /// Steps until `is_done` says so (asked every few steps), or until simulated `seconds` have passed.
-    pub fn run_until(&mut self, seconds: u64, mut is_done: impl FnMut(&World) -> bool) -> bool {
-        let end = self.now() + seconds as i64 * SECOND;
+    /// Steps until `is_done` says so (asked every few steps), or until so much simulated time has passed.
+    pub fn run_until(&mut self, time: Duration, mut is_done: impl FnMut(&World) -> bool) -> bool {
+        let end = self.now() + micros(time);
         loop {
             for _ in 0..16 {
                 if self.now() >= end || !self.step() {
@@ -361,14 +362,9 @@ impl World {
         }
     }
 
-    /// Steps for so many simulated seconds.
-    pub fn run_for(&mut self, seconds: u64) {
-        self.run_micros(seconds * SECOND as u64);
-    }
-
-    /// Steps for so many simulated microseconds.
-    pub fn run_micros(&mut self, micros: u64) {
-        let end = self.now() + micros as i64;
+    /// Steps for so much simulated time.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now() + micros(time);
         while self.now() < end && self.step() {}
     }
 

@@ -102,7 +102,7 @@ impl History {
             if chance.one_in(20) {
                 self.world.append_raw_hole(Partition(partition));
             }
-            self.world.run_micros(chance.below(most * 1_000));
+            self.world.run_for(Duration::from_micros(chance.below(most * 1_000)));
         }
     }
 
@@ -187,7 +187,7 @@ fn run(seed: u64) -> Result<(), String> {
     let is_done = |history: &History| history.is_done();
     let mut is_finished = false;
     for _ in 0..300 {
-        history.world.run_for(1);
+        history.world.run_for(Duration::from_secs(1));
         if is_done(&history) {
             is_finished = true;
             break;
@@ -245,7 +245,7 @@ fn debug_dump() {
     history.send(&mut chance);
     history.world.heal();
     for _ in 0..300 {
-        history.world.run_for(1);
+        history.world.run_for(Duration::from_secs(1));
         if history.is_done() {
             break;
         }
@@ -305,7 +305,7 @@ fn debug_open() {
     history.send(&mut chance);
     history.world.heal();
     for _ in 0..300 {
-        history.world.run_for(1);
+        history.world.run_for(Duration::from_secs(1));
         if history.is_done() {
             break;
         }
