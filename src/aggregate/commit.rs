@@ -151,7 +151,8 @@ impl Target {
                 let had_row = before.is_some_and(|end| {
                     entity.panes.iter().any(|(pane, _)| pane.series == series && inside(end)(pane.start))
                 });
-                if had_row {
+                // A torn transaction may have shown a row that the base never had.
+                if had_row || self.is_torn() {
                     to.metrics.push(tombstone(row_key(&entity.prefix, kind, None)));
                     to.tombstones += 1;
                 }

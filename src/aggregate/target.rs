@@ -314,6 +314,17 @@ impl Target {
         self.set_aside.push(OutRecord { key: Some(key.into()), value: Some(value.into()), headers });
     }
 
+    /// A transaction that ended before `next` is off, but a late end of another one may have shown readers a part of
+    /// it: the next one must not show them an earlier position.
+    pub fn must_reach(&mut self, next: NextOffset) {
+        self.not_before = self.not_before.max(next);
+    }
+
+    /// Readers may have been shown more than the base holds.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.not_before > self.committed
+    }
+
     /// Forgets all since the last fold, as if it had never been read.
     pub fn drop_overlay(&mut self) {
         self.sources = self.base.clone();

@@ -228,9 +228,10 @@ fn troubled(log: &[(LogTime, Vec<u8>)], chance: &[u8]) -> World {
             }
             4 => (target, at) = world.restore(log),
             5 => {
-                // A torn commit: its panes became visible, its commit record did not.
+                // A torn commit: its panes became visible, and nothing of what is written behind them.
                 let mut torn = target.prepare(NextOffset(at as u64)).state;
                 torn.pop();
+                torn.retain(|record| record.value.is_some());
                 world.state.extend(torn);
                 (target, at) = world.restore(log);
                 while at < target.not_before().0 as usize {

@@ -50,9 +50,9 @@ impl SimConsumer {
     fn group_news(&mut self, state: &mut State) -> Option<Polled> {
         if let Some(member) = self.member
             && !state.group(self.role).members.contains_key(&member)
-            && let Some(lost) = self.lost()
         {
-            return Some(lost);
+            // Whoever held nothing hears nothing, and joins again at the next poll.
+            return Some(self.lost().unwrap_or(Polled::Idle));
         }
         let member = match self.member.filter(|id| state.group(self.role).members.contains_key(id)) {
             Some(member) => member,
@@ -185,6 +185,9 @@ impl Consumer for SimConsumer {
                     let mut state = wire.state();
                     if self.has_left {
                         return Err(failure(Reaction::Rejoin, "this member has left its group"));
+                    }
+                    if self.member.is_none() && state.is_superseded(self.wire.task) {
+                        return Err(failure(Reaction::Retry, "a newer process has this member's name"));
                     }
                     if let Some(news) = self.group_news(&mut state) {
                         return Ok(news);

@@ -45,6 +45,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct TaskState {
     pub(super) worker: u32,
+    /// Which life of the worker this is.
+    pub(super) life: u32,
     pub(super) wake: i64,
     pub(super) interest: u8,
     pub(super) paused: Option<Pause>,
@@ -316,6 +318,12 @@ impl State {
         let (now, State { logs, fates, .. }) = (self.now, &mut *self);
         logs.entry(at).or_default().compact(fates, tail, now - lag, now - 600 * SECOND);
         self.schedule_compaction(at);
+    }
+
+    /// A newer process has this worker's name: the group knows only that one.
+    pub(super) fn is_superseded(&self, task: usize) -> bool {
+        let of = &self.tasks[task];
+        self.tasks[task..].iter().any(|task| task.worker == of.worker && task.life > of.life && !task.is_dead)
     }
 
     fn is_alive(&self, task: usize) -> bool {

@@ -50,6 +50,8 @@ pub struct Kept {
     pub record: OutRecord,
 }
 
+const STEPS_A_SECOND: u64 = 200_000;
+
 type Factory = Rc<dyn Fn(Handles) -> Task>;
 
 #[derive(Default)]
@@ -57,6 +59,9 @@ struct Worker {
     roles: Vec<Factory>,
     /// Tasks of this life.
     tasks: Vec<usize>,
+    life: u32,
+    /// Tasks of the life before, if that one was only stopped.
+    replaced: Vec<usize>,
 }
 
 pub struct World {
@@ -64,6 +69,8 @@ pub struct World {
     futures: Vec<Option<Task>>,
     workers: BTreeMap<u32, Worker>,
     steps: u64,
+    /// A second of simulated time, and the steps before it.
+    second: (i64, u64),
     /// Workers that ended with an error, and what it said.
     exits: Vec<(u32, String)>,
 }
@@ -77,7 +84,14 @@ impl fmt::Debug for World {
 impl World {
     pub fn new(seed: u64, shape: Shape, faults: Faults) -> Self {
         let state = Rc::new(RefCell::new(State::new(seed, shape, faults)));
-        World { state, futures: Vec::new(), workers: BTreeMap::new(), steps: 0, exits: Vec::new() }
+        World {
+            state,
+            futures: Vec::new(),
+            workers: BTreeMap::new(),
+            steps: 0,
+            second: (0, 0),
+            exits: Vec::new(),
+        }
     }
 
     /// Adds a role to a worker and starts it. The factory is called again for each later life.
@@ -99,7 +113,16 @@ impl World {
                 false => 0,
             };
             let wake = state.now + 1 + state.chance.below(1000) as i64;
-            state.tasks.push(TaskState { worker, wake, interest: 0, paused: None, is_dead: false, skew });
+            let life = self.workers.get(&worker).map_or(0, |found| found.life);
+            state.tasks.push(TaskState {
+                worker,
+                life,
+                wake,
+                interest: 0,
+                paused: None,
+                is_dead: false,
+                skew,
+            });
             state.tasks.len() - 1
         };
         let wire = Wire::new(self.state.clone(), task);
@@ -115,7 +138,7 @@ impl World {
     /// The next thing happens: something on its way arrives, or one task goes on to its next wait.
     /// False if nothing is left that could happen.
     pub fn step(&mut self) -> bool {
-        self.steps += 1;
+        self.count_step();
         let (event, task) = {
             let state = self.state.borrow();
             (state.next_event().unwrap_or(NEVER), next_task(&state))
@@ -132,6 +155,17 @@ impl World {
             self.strike();
         }
         true
+    }
+
+    /// Every call takes time, so only an endless loop makes so many steps in a second.
+    fn count_step(&mut self) {
+        self.steps += 1;
+        let second = self.now() / SECOND;
+        if second != self.second.0 {
+            self.second = (second, self.steps);
+        }
+        let steps = self.steps - self.second.1;
+        assert!(steps < STEPS_A_SECOND, "somebody spins: {steps} steps within one simulated second");
     }
 
     fn happen(&mut self, at: i64) {
@@ -253,6 +287,7 @@ impl World {
         let Some(found) = self.workers.get(&worker) else { return };
         if found.tasks.is_empty() {
             let roles = found.roles.clone();
+            self.workers.entry(worker).or_default().life += 1;
             let tasks = roles.iter().map(|factory| self.start_task(worker, factory)).collect();
             self.workers.entry(worker).or_default().tasks = tasks;
         }
@@ -268,8 +303,12 @@ impl World {
     /// A new process takes this worker's name and place while the old one is only stopped. The old one
     /// wakes up later, acts as if nothing had happened, and dies some seconds after.
     pub fn replace(&mut self, worker: u32) {
-        let tasks = self.workers.get_mut(&worker).map(|found| std::mem::take(&mut found.tasks));
-        let Some(tasks) = tasks.filter(|tasks| !tasks.is_empty()) else { return };
+        let Some(found) = self.workers.get_mut(&worker).filter(|found| !found.tasks.is_empty()) else {
+            return;
+        };
+        let tasks = std::mem::take(&mut found.tasks);
+        let before = std::mem::replace(&mut found.replaced, tasks.clone());
+        before.into_iter().for_each(|task| self.kill(task));
         {
             let mut state = self.state.borrow_mut();
             let most = state.faults.pause_micros.max(1);

@@ -300,7 +300,7 @@ impl<'a> Member<'a> {
             }
             // Committed or not: nobody here knows. The next member reads the decision.
             Err(failure) if matches!(failure.reaction, Reaction::Rejoin | Reaction::Halt) => Err(failure),
-            Err(_) => self.go_back().await,
+            Err(_) => self.go_back(&written).await,
         }
     }
 
@@ -357,8 +357,13 @@ impl<'a> Member<'a> {
     }
 
     /// The transaction is off: drop the overlays, read again from the last commit. A new producer is a new epoch.
-    async fn go_back(&mut self) -> Result<(), Failure> {
+    async fn go_back(&mut self, written: &BTreeMap<Partition, Transaction>) -> Result<(), Failure> {
         self.abort().await;
+        for (partition, transaction) in written {
+            if let Some(target) = self.held.get_mut(partition).and_then(|held| held.target.as_mut()) {
+                target.must_reach(transaction.next);
+            }
+        }
         for (&partition, held) in &mut self.held {
             if let Some(target) = &mut held.target {
                 target.drop_overlay();

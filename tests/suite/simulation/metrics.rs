@@ -69,7 +69,13 @@ fn check_target(world: &World, raw: &Raw, setting: &Setting, target: u32) -> Res
     for (index, row) in metrics.iter().enumerate() {
         due.entry(row.at.unwrap_or(0)).or_default().push(index);
     }
-    let mut latest = Latest { metrics: &metrics, next: 0, rows: BTreeMap::new(), dead: BTreeSet::new() };
+    let mut latest = Latest {
+        metrics: &metrics,
+        next: 0,
+        rows: BTreeMap::new(),
+        dead: (0, BTreeSet::new()),
+        dead_before: BTreeSet::new(),
+    };
     for (at, rows) in due {
         while let Some(record) = hop_one.next_if(|record| record.offset.0 < at) {
             walk.step(record.time.0, record.record.value.as_deref().unwrap_or_default())?;
@@ -139,8 +145,10 @@ struct Latest<'a> {
     metrics: &'a [Shown],
     next: usize,
     rows: BTreeMap<&'a str, Option<&'a Value>>,
-    /// Keys that were dead at the position before.
-    dead: BTreeSet<String>,
+    /// Number of the last commit, keys that were dead then, and keys that were dead at the commit before it: a
+    /// commit that was tainted shows its position again.
+    dead: (u64, BTreeSet<String>),
+    dead_before: BTreeSet<String>,
 }
 
 impl Latest<'_> {
@@ -154,6 +162,11 @@ impl Latest<'_> {
         let wrong = |key: &str, found: Option<&Value>, expected: &dyn std::fmt::Debug| {
             Err(format!("I1: {key} at position {at}: {found:?}, expected {expected:?}"))
         };
+        let commit =
+            self.metrics[upto].value.as_ref().and_then(|value| value["commit"].as_u64()).unwrap_or(0);
+        if commit != self.dead.0 {
+            self.dead_before = std::mem::take(&mut self.dead.1);
+        }
         let mut dead = BTreeSet::new();
         for key in walk.keys() {
             let found = self.rows.get(&key[..]).copied().flatten();
@@ -164,7 +177,7 @@ impl Latest<'_> {
                     found.is_some_and(|row| row["values"] == *values && row["carry"] == *carry)
                 }
                 Expected::Dead(..) => {
-                    let was_dead = self.dead.contains(&key);
+                    let was_dead = self.dead_before.contains(&key);
                     dead.insert(key.clone());
                     !was_dead || found.is_none()
                 }
@@ -173,7 +186,7 @@ impl Latest<'_> {
                 return wrong(&key, found, &expected);
             }
         }
-        self.dead = dead;
+        self.dead = (commit, dead);
         Ok(())
     }
 }
