@@ -10,10 +10,10 @@ pub(crate) const TENANTS: u64 = 200;
 pub(crate) const VENDORS: u64 = 10_000;
 pub(crate) const PRODUCTS: u64 = 200_000;
 const CUSTOMERS: u64 = 500_000;
-/// 2026-11-21T10:00:00Z, UTC microseconds.
-pub(crate) const FROM: i64 = 1_795_255_200_000_000;
+/// 2026-11-21T10:15:00Z, UTC microseconds: inside an hour, so that a short run fills one.
+pub(crate) const FROM: i64 = 1_795_256_100_000_000;
 const DAY: &str = "2026-11-21";
-const DAY_FROM: i64 = FROM - 10 * 3_600_000_000;
+const DAY_FROM: i64 = FROM - 615 * 60_000_000;
 /// Orders that can still be completed.
 const OPEN: usize = 4_096;
 const AGENTS: [&str; 4] = [
@@ -182,7 +182,9 @@ impl Events {
             out,
             format_args!(
                 ",\"metadata\":{{\"action\":\"{action}\",\"session\":\"{session:016x}\",\"locale\":\"de-DE\",\
-                 \"referrer\":\"{referrer}\",\"userAgent\":\"{agent}\"}}}}\n"
+                 \"page\":\"listing/{}\",\
+                 \"referrer\":\"{referrer}\",\"userAgent\":\"{agent}\"}}}}\n",
+                session >> 40 & 0xffff
             ),
         );
     }
