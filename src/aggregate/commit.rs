@@ -58,6 +58,7 @@ impl Target {
         self.write_turns(&mut transaction);
         self.bury(&mut transaction);
         self.write_position(&mut transaction);
+        (self.counted.rows, self.counted.tombstones) = (transaction.rows, transaction.tombstones);
         transaction
     }
 

@@ -41,6 +41,9 @@ pub struct Counted {
     pub other: u64,
     /// Blocks that were ignored because something before them is missing.
     pub holes: u64,
+    /// What the transaction under way writes.
+    pub rows: u64,
+    pub tombstones: u64,
 }
 
 /// The state of one target partition: base, and overlay over it.
