@@ -89,8 +89,8 @@ pub(super) struct Demo {
     /// Where log and lake are made [default: a new temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
-    /// Another topology than marketplace; its events come from --input
-    #[arg(long, value_name = "FILE", requires = "input")]
+    /// A topology of your own; unless it is a marketplace, its events come from --input
+    #[arg(long, value_name = "FILE")]
     pub(super) topology: Option<PathBuf>,
     /// Events to read instead of making some: NDJSON
     #[arg(long, value_name = "FILE")]

@@ -104,7 +104,7 @@ impl Moment {
             grouped(self.raw),
             grouped(self.lag),
             grouped(self.refused),
-            grouped(self.units - self.duplicates),
+            grouped(self.units.saturating_sub(self.duplicates)),
             grouped(self.duplicates),
             grouped(self.late),
             grouped(self.lake_rows),

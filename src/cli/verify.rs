@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+const SAY_EVERY: Duration = Duration::from_millis(100);
 /// Differences that are printed; `--output json` has as many as are kept.
 const PRINTED: usize = 10;
 
@@ -51,8 +52,10 @@ pub(super) fn prove(
 ) -> Result<Report, NotVerified> {
     let objects = LocalObjects::open_read_only(lake);
     let is_watched = io::stderr().is_terminal();
+    let mut said = Instant::now();
     let progress = |done: u64, of: u64| {
-        if is_watched {
+        if is_watched && (done == of || said.elapsed() >= SAY_EVERY) {
+            said = Instant::now();
             let mut stderr = io::stderr().lock();
             let _ = write!(
                 stderr,

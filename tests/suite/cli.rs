@@ -101,9 +101,14 @@ fn the_version_is_printed() {
 
 #[test]
 fn what_cannot_be_asked_for_is_a_usage_error() {
-    for arguments in
-        [&["run"][..], &["fly"], &[], &["generate", "--from", "yesterday"], &["generate", "--late", "2"]]
-    {
+    for arguments in [
+        &["run"][..],
+        &["fly"],
+        &[],
+        &["generate", "--from", "yesterday"],
+        &["generate", "--late", "2"],
+        &["demo", "--topology", &topology("flights")],
+    ] {
         let output = ended(arguments);
         assert_eq!(code(&output), 2, "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");

@@ -55,7 +55,7 @@ impl<'a> Live<'a> {
         }
         let picture = &mut self.picture;
         let since = self.drawn.elapsed().as_secs_f64().max(0.001);
-        picture.records_per_second = ((moment.raw - picture.moment.raw) as f64 / since) as u64;
+        picture.records_per_second = (moment.raw.saturating_sub(picture.moment.raw) as f64 / since) as u64;
         picture.elapsed = self.began.elapsed();
         picture.moment = moment;
         self.drawn = Instant::now();

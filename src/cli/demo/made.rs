@@ -26,7 +26,7 @@ impl Made<'_> {
         let seconds = self.took.as_secs_f64();
         writeln!(out, "\nmade in {} in {seconds:.1} s", dir.display())?;
         writeln!(out, "  {} raw records, {} of them refused", grouped(moment.raw), grouped(report.refused))?;
-        writeln!(out, "  {} metrics rows in {} commits", grouped(report.rows), grouped(moment.commits))?;
+        writeln!(out, "  {} metrics rows, transactions: {}", grouped(report.rows), grouped(moment.commits))?;
         writeln!(
             out,
             "  {} duplicate and {} late parts set aside",

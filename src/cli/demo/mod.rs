@@ -33,6 +33,12 @@ const DAY: Micros = 86_400_000_000;
 
 pub(super) fn demo(arguments: &Demo, out: &mut dyn Write) -> Result<(), Exit> {
     let (topology, text) = topology(arguments.topology.as_deref())?;
+    if topology.name != "marketplace" && arguments.input.is_none() {
+        return Err(Exit::usage(format_args!(
+            "made-up events are a marketplace's; give those of {} by --input",
+            topology.name
+        )));
+    }
     let input = input(arguments)?;
     let dir = directory(arguments.dir.as_deref())?;
     let settings = Settings { events_clock: true, ..Settings::default() };
