@@ -63,9 +63,6 @@ impl State {
 
     pub(super) fn late_end(&mut self, id: &str, epoch: u32, commit: bool) {
         if self.is_current(id, epoch) && self.has_open(id) {
-            if std::env::var("DUMP").is_ok() {
-                println!("LATE END {id} commit={commit} at {}", self.now);
-            }
             self.trace(7, u64::from(commit), u64::from(epoch));
             self.end(id, commit);
         }
@@ -106,12 +103,6 @@ impl State {
         let Some(open) = self.coordinators.get_mut(id).and_then(|coordinator| coordinator.open.take()) else {
             return;
         };
-        if std::env::var("DUMP").is_ok() {
-            println!(
-                "END {id} {} commit={commit} at {} {:?} {:?}",
-                open.number, self.now, open.partitions, open.offsets
-            );
-        }
         self.trace(8, u64::from(open.number), u64::from(commit));
         self.fates[open.number as usize] = if commit { Fate::Committed } else { Fate::Aborted };
         for at in open.partitions {

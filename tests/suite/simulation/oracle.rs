@@ -189,10 +189,13 @@ fn cents(amount: i64) -> String {
     format!("{}.{:02}", amount / 100, amount % 100)
 }
 
+/// A value as it was sent, and the event in it, unless it must be refused.
+type Record = (Vec<u8>, Option<Event>);
+
 /// The raw log, read once: what each partition holds, by offset.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
-    pub(super) records: Vec<BTreeMap<u64, (Vec<u8>, Option<Event>)>>,
+    pub(super) records: Vec<BTreeMap<u64, Record>>,
 }
 
 impl Raw {

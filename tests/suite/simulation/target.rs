@@ -15,6 +15,9 @@ pub(super) enum Expected {
     Nothing,
 }
 
+/// Why, and which aggregate's windows are late.
+type Aside = (&'static str, BTreeSet<(String, String)>);
+
 #[derive(Debug)]
 struct CalendarRow {
     is_vendor: bool,
@@ -46,7 +49,7 @@ pub(super) struct Walk<'a> {
     /// By key up to `by`, then by start of the pane.
     rolling: BTreeMap<String, BTreeMap<i64, Sum>>,
     /// By key of the set-aside record: reason, and what is late.
-    pub(super) set_aside: BTreeMap<String, (&'static str, BTreeSet<(String, String)>)>,
+    pub(super) set_aside: BTreeMap<String, Aside>,
     pub(super) history: BTreeSet<String>,
 }
 

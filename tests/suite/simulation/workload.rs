@@ -67,7 +67,6 @@ pub(super) struct Setting {
     pub(super) targets: u32,
     pub(super) last: u64,
     pub(super) horizon: i64,
-    pub(super) is_wall: bool,
     pub(super) topology: Arc<Topology>,
 }
 
@@ -86,7 +85,7 @@ impl Setting {
         let mut topology = check(&text).expect("the simulation's topology is a good one");
         // Days would never pass in a history of minutes.
         topology.duplicates.horizon = horizon;
-        Setting { raw_partitions, targets, last, horizon, is_wall, topology: Arc::new(topology) }
+        Setting { raw_partitions, targets, last, horizon, topology: Arc::new(topology) }
     }
 }
 
