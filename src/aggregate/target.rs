@@ -4,7 +4,7 @@ use super::calendar::Calendar;
 use super::duplicates::Duplicates;
 use super::entities::{Entities, EntityId, PaneId};
 use super::pane::{Given, Order, read_cells};
-use super::rows::instant;
+use super::rows::{RowPlan, instant};
 use super::series::{Place, Series, SeriesKind};
 use super::sources::{Halt, Sources, Verdict};
 use crate::model::{
@@ -54,6 +54,8 @@ pub struct Target {
     pub(crate) limits: Limits,
     /// Series of each aggregate.
     pub(crate) series: Vec<Vec<Series>>,
+    /// How rows of each aggregate are spelled.
+    pub(crate) plans: Vec<RowPlan>,
     pub(crate) calendar: Calendar,
     pub(crate) base: Sources,
     pub(crate) sources: Sources,
@@ -80,6 +82,7 @@ impl Target {
             partition,
             limits,
             series: topology.aggregates.iter().map(Series::of).collect(),
+            plans: topology.aggregates.iter().map(RowPlan::of).collect(),
             calendar: Calendar::new(topology.zone.zone.clone()),
             base: sources.clone(),
             sources,
