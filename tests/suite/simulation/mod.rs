@@ -7,6 +7,7 @@ mod lake;
 mod metrics;
 mod mutations;
 mod oracle;
+mod replay;
 mod story;
 mod target;
 mod workload;
@@ -50,13 +51,7 @@ impl History {
         let mut faults = Faults::draw(&mut streams(1));
         broken(&mut faults);
         let chance = streams(2);
-        let shape = Shape {
-            raw_partitions: setting.raw_partitions,
-            targets: setting.targets,
-            incarnation: Incarnation(0xfeed),
-            start: LogTime(START),
-        };
-        let world = World::new(streams(3).draw(), shape, faults);
+        let world = World::new(streams(3).draw(), shape(&setting), faults);
         let raw = Raw::new(setting.raw_partitions);
         (History { world, raw, setting, lives: Rc::default() }, chance)
     }
@@ -164,6 +159,15 @@ fn note(lives: &Lives, role: usize, ended: Result<Outcome, Failure>) -> Result<(
     }
 }
 
+fn shape(setting: &Setting) -> Shape {
+    Shape {
+        raw_partitions: setting.raw_partitions,
+        targets: setting.targets,
+        incarnation: Incarnation(0xfeed),
+        start: LogTime(START),
+    }
+}
+
 fn settings(chance: &mut Seed) -> Settings {
     let mut millis = |from, to| Duration::from_millis(chance.between(from, to));
     let (poll_wait, commit_every) = (millis(20, 200), millis(50, 1_500));
@@ -199,6 +203,8 @@ fn run(seed: u64, broken: &dyn Fn(&mut Faults)) -> (History, Result<(), String>)
     let judged = halted.and_then(|()| history.judge());
     let not_finished = || Err(format!("I16: not finished; exits: {:?}", history.world.exits()));
     let ended = judged.and_then(|()| if is_finished { Ok(()) } else { not_finished() });
+    let ended =
+        ended.and_then(|()| if seed.is_multiple_of(8) { replay::check(&history, seed) } else { Ok(()) });
     (history, ended)
 }
 
