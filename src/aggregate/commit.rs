@@ -10,7 +10,8 @@ use super::series::{SeriesKind, rolling_end};
 use super::target::Target;
 use crate::model::{NextOffset, OutRecord};
 use crate::topology::{Aggregate, Micros, WindowKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// One transaction of one target, in the order in which it is written: the commit record is the last of
 /// `state`, the position the last of `metrics`.
@@ -33,8 +34,8 @@ pub(crate) struct Schedule {
     /// Panes that no window needs once time has come this far: by floor for calendar windows, by
     /// the end of rolling windows for theirs.
     deaths: BTreeMap<(bool, Micros), Vec<(EntityId, PaneId)>>,
-    /// Ends of rolling windows at which a pane enters or leaves a row.
-    turns: BTreeMap<Micros, BTreeSet<(EntityId, u16)>>,
+    /// Ends of rolling windows at which a pane enters or leaves a row. Two panes may turn at one time.
+    turns: BTreeMap<Micros, Vec<(EntityId, u16)>>,
     /// What the transaction under way buries.
     buried: Vec<((bool, Micros), usize)>,
 }
@@ -58,20 +59,20 @@ impl Target {
         self.write_turns(&mut transaction);
         self.bury(&mut transaction);
         self.write_position(&mut transaction);
+        (self.counted.rows, self.counted.tombstones) = (transaction.rows, transaction.tombstones);
         transaction
     }
 
     fn frame(&self, at: NextOffset) -> Frame<'_> {
-        Frame { topology: &self.topology, partition: self.partition, at }
+        Frame::new(&self.topology, &self.plans, self.partition, at)
     }
 
     /// Changed panes, and the rows of their calendar windows.
     fn write_panes(&self, to: &mut Transaction) {
-        let frame = self.frame(to.next);
+        let mut frame = self.frame(to.next);
         let mut calendar = self.calendar.clone();
         for touched in &self.entities.overlay {
             let entity = self.entities.get(touched.entity);
-            let aggregate = &self.topology.aggregates[usize::from(entity.aggregate)];
             for (id, pane) in &touched.panes {
                 let series = &self.series[usize::from(entity.aggregate)][usize::from(id.series)];
                 let key = state_key(&entity.prefix, series, id.start);
@@ -83,7 +84,7 @@ impl Target {
                 if let SeriesKind::Calendar { kind, .. } = series.kind {
                     let bounds =
                         if kind == WindowKind::Ever { EVER } else { calendar.window(kind, id.start) };
-                    to.metrics.push(frame.row(aggregate, &entity.prefix, kind, bounds, pane));
+                    to.metrics.push(frame.row(entity.aggregate, &entity.prefix, kind, bounds, pane));
                     to.rows += 1;
                 }
             }
@@ -93,19 +94,23 @@ impl Target {
     /// Rows of rolling windows: of every entity whose panes changed, or that a pane enters or leaves now.
     fn write_turns(&self, to: &mut Transaction) {
         let Some(now) = self.sources.now else { return };
-        let mut due: BTreeSet<(EntityId, u16)> = BTreeSet::new();
+        let mut frame = self.frame(to.next);
+        let mut due: Vec<(EntityId, u16)> = Vec::new();
         for touched in &self.entities.overlay {
-            due.extend(touched.panes.iter().map(|(id, _)| (touched.entity, id.series)));
+            let rolling = touched.panes.iter().map(|(id, _)| (touched.entity, id.series));
+            due.extend(rolling.filter(|&(entity, series)| self.rolling(entity, series).is_some()));
         }
         for (&end, turning) in self.schedule.turns.range(..=latest_end(now)) {
             due.extend(turning.iter().filter(|&&(entity, series)| {
                 self.rolling(entity, series).is_some_and(|(pane, _)| end <= rolling_end(now, pane))
             }));
         }
+        due.sort_unstable();
+        due.dedup();
         for (entity, series) in due {
             if let Some((pane, windows)) = self.rolling(entity, series) {
                 for &(window, length) in windows {
-                    self.write_rolling(to, entity, series, pane, (window, length));
+                    self.write_rolling(to, &mut frame, (entity, series), pane, (window, length));
                 }
             }
         }
@@ -122,8 +127,8 @@ impl Target {
     fn write_rolling(
         &self,
         to: &mut Transaction,
-        id: EntityId,
-        series: u16,
+        frame: &mut Frame<'_>,
+        (id, series): (EntityId, u16),
         pane: Micros,
         (window, length): (usize, Micros),
     ) {
@@ -133,17 +138,18 @@ impl Target {
         let Some(now) = self.sources.now else { return };
         let end = rolling_end(now, pane);
         let inside = |end: Micros| move |start: Micros| (end - length..end).contains(&start);
-        let mut sum: Option<Pane> = None;
+        // Nothing is copied for a window that has one pane, as most have.
+        let mut sum: Option<Cow<'_, Pane>> = None;
         for (_, part) in self.entities.merged(id, series).filter(|&(start, _)| inside(end)(start)) {
             match &mut sum {
-                Some(sum) => sum.merge(&aggregate.slots, part),
-                None => sum = Some(part.clone()),
+                Some(sum) => sum.to_mut().merge(&aggregate.slots, part),
+                None => sum = Some(Cow::Borrowed(part)),
             }
         }
         match sum {
             Some(sum) => {
                 let bounds = Bounds { start: end - length, end };
-                to.metrics.push(self.frame(to.next).row(aggregate, &entity.prefix, kind, bounds, &sum));
+                to.metrics.push(frame.row(entity.aggregate, &entity.prefix, kind, bounds, &sum));
                 to.rows += 1;
             }
             None => {
@@ -264,7 +270,7 @@ impl Target {
                 let end = self.base.now.map_or(Micros::MIN, |now| rolling_end(now, *length));
                 let turns = windows.iter().map(|(_, length)| after + length).chain([after]);
                 for turn in turns.filter(|&turn| turn > end) {
-                    schedule.turns.entry(turn).or_default().insert((id, pane.series));
+                    schedule.turns.entry(turn).or_default().push((id, pane.series));
                 }
             }
         }
@@ -274,11 +280,10 @@ impl Target {
     fn forget_turns(&mut self, now: Micros) {
         let due: Vec<Micros> = self.schedule.turns.range(..=latest_end(now)).map(|(&end, _)| end).collect();
         for end in due {
-            let turning = self.schedule.turns.remove(&end).expect("found above");
-            let waiting = turning.into_iter().filter(|&(entity, series)| {
+            let mut waiting = self.schedule.turns.remove(&end).expect("found above");
+            waiting.retain(|&(entity, series)| {
                 self.rolling(entity, series).is_some_and(|(pane, _)| end > rolling_end(now, pane))
             });
-            let waiting: BTreeSet<_> = waiting.collect();
             if !waiting.is_empty() {
                 self.schedule.turns.insert(end, waiting);
             }

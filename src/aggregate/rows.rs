@@ -1,35 +1,101 @@
 //! Metrics rows as readers get them: JSON whose key bytes are fixed, because compaction compares bytes.
+//!
+//! What is the same for every row of an aggregate is spelled once ([`RowPlan`]), what is the same for every row of a
+//! window once a transaction ([`Frame`]): a row is then a few copies and its numbers.
 
 use super::calendar::{Bounds, EVER};
 use super::pane::{Cell, Kept, Pane, wide};
-use crate::model::{NextOffset, OutRecord, Partition, format_decimal, format_quotient, power_of_ten};
+use crate::model::{
+    NextOffset, OutRecord, Partition, power_of_ten, write_double, write_exact, write_json_string,
+    write_quotient,
+};
 use crate::topology::{Aggregate, Function, Micros, Scalar, SlotOrigin, Topology, WindowKind};
 use jiff::Timestamp;
 
 pub(crate) const ROW_SCHEMA: &str = "metrics-row.v1";
 pub(crate) const POSITION_SCHEMA: &str = "metrics-position.v1";
+/// Windows whose text is kept: more than an aggregate has kinds, fewer than a backlog has days.
+const WINDOWS_MAX: usize = 32;
+
+/// How rows of one aggregate are spelled and where their values lie in a pane.
+#[derive(Debug)]
+pub(crate) struct RowPlan {
+    /// `"vendor_id":`, the slot, the column's type.
+    carried: Vec<(Vec<u8>, usize, Scalar)>,
+    /// `"orders":` with a comma before all but the first; for values that are folded their slot.
+    values: Vec<(Vec<u8>, Option<usize>)>,
+    has_distinct: bool,
+}
+
+impl RowPlan {
+    pub(crate) fn of(aggregate: &Aggregate) -> RowPlan {
+        let spelled = |name: &str| {
+            let mut text = Vec::new();
+            write_json_string(&mut text, name);
+            text.push(b':');
+            text
+        };
+        let slots = || aggregate.slots.iter().enumerate();
+        let carried = slots().filter_map(|(at, slot)| match slot.origin {
+            SlotOrigin::Carry(column) => {
+                let column = &aggregate.columns[column];
+                Some((spelled(&column.name), at, column.scalar))
+            }
+            SlotOrigin::Value(_) => None,
+        });
+        let slot_of = |value| slots().find(|(_, slot)| slot.origin == SlotOrigin::Value(value));
+        let values = aggregate.values.iter().enumerate().map(|(index, value)| {
+            let mut name = if index == 0 { Vec::new() } else { vec![b','] };
+            name.extend(spelled(&value.name));
+            (name, slot_of(index).map(|(at, _)| at))
+        });
+        RowPlan {
+            carried: carried.collect(),
+            values: values.collect(),
+            has_distinct: aggregate
+                .values
+                .iter()
+                .any(|value| matches!(value.function, Function::Distinct(_))),
+        }
+    }
+}
 
 /// What stands beside the values of a row.
 pub(crate) struct Frame<'a> {
-    pub topology: &'a Topology,
-    pub partition: Partition,
+    topology: &'a Topology,
+    plans: &'a [RowPlan],
+    partition: Partition,
     /// Next repartition offset: the row is right there.
-    pub at: NextOffset,
+    at: NextOffset,
+    /// `,"as_of":…}`
+    as_of: Vec<u8>,
+    windows: Vec<WindowText>,
+    /// Length of the last row.
+    len: usize,
+}
+
+/// A window as its rows spell it.
+struct WindowText {
+    kind: WindowKind,
+    bounds: Bounds,
+    /// The end of a row's key.
+    key: Vec<u8>,
+    /// The beginning of its value.
+    value: Vec<u8>,
 }
 
 /// Key of a row. `start` is in it for calendar windows only, so that a rolling row stays one row.
 pub(crate) fn row_key(prefix: &[u8], kind: WindowKind, start: Option<Micros>) -> Vec<u8> {
-    let mut key = prefix.to_vec();
-    key.extend_from_slice(b",\"window\":\"");
-    key.extend_from_slice(kind.name().as_bytes());
-    key.push(b'"');
+    [prefix, &key_end(kind, start)].concat()
+}
+
+fn key_end(kind: WindowKind, start: Option<Micros>) -> Vec<u8> {
+    let mut key = format!(",\"window\":\"{}\"", kind.name());
     if let Some(start) = start.filter(|_| kind != WindowKind::Ever) {
-        key.extend_from_slice(b",\"start\":\"");
-        key.extend_from_slice(instant(start).as_bytes());
-        key.push(b'"');
+        key.push_str(&format!(",\"start\":\"{}\"", instant(start)));
     }
-    key.push(b'}');
-    key
+    key.push('}');
+    key.into_bytes()
 }
 
 /// RFC 3339 in UTC, with a fraction only where there is one.
@@ -37,62 +103,84 @@ pub(crate) fn instant(micros: Micros) -> String {
     Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |instant| instant.to_string())
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// `plans`: of the topology's aggregates.
+    pub(crate) fn new(
+        topology: &'a Topology,
+        plans: &'a [RowPlan],
+        partition: Partition,
+        at: NextOffset,
+    ) -> Self {
+        let as_of = format!(",\"as_of\":{{\"partition\":{partition},\"offset\":{at}}}}}").into_bytes();
+        Frame { topology, plans, partition, at, as_of, windows: Vec::new(), len: 0 }
+    }
+
     pub(crate) fn row(
-        &self,
-        aggregate: &Aggregate,
+        &mut self,
+        aggregate: u16,
         prefix: &[u8],
         kind: WindowKind,
         bounds: Bounds,
         pane: &Pane,
     ) -> OutRecord {
-        let start = (!kind.is_rolling()).then_some(bounds.start);
-        OutRecord {
-            key: Some(row_key(prefix, kind, start)),
-            value: Some(self.value(aggregate, kind, bounds, pane)),
-            headers: vec![("schema".into(), ROW_SCHEMA.into())],
+        let window = self.window(kind, bounds);
+        let WindowText { key, value, .. } = &self.windows[window];
+        let key = [prefix, key].concat();
+        let mut out = Vec::with_capacity(self.len + 16);
+        out.extend_from_slice(value);
+        self.write_values(&mut out, usize::from(aggregate), pane);
+        out.extend_from_slice(&self.as_of);
+        self.len = out.len();
+        OutRecord { key: Some(key), value: Some(out), headers: vec![("schema".into(), ROW_SCHEMA.into())] }
+    }
+
+    /// The place of the window's text, which most rows find made.
+    fn window(&mut self, kind: WindowKind, bounds: Bounds) -> usize {
+        let known = self.windows.iter().position(|known| known.kind == kind && known.bounds == bounds);
+        known.unwrap_or_else(|| {
+            if self.windows.len() == WINDOWS_MAX {
+                self.windows.clear();
+            }
+            let start = (!kind.is_rolling()).then_some(bounds.start);
+            let value = self.bounds(kind, bounds).into_bytes();
+            self.windows.push(WindowText { kind, bounds, key: key_end(kind, start), value });
+            self.windows.len() - 1
+        })
+    }
+
+    fn write_values(&self, out: &mut Vec<u8>, aggregate: usize, pane: &Pane) {
+        let (plan, aggregate) = (&self.plans[aggregate], &self.topology.aggregates[aggregate]);
+        for (place, (name, slot, scalar)) in plan.carried.iter().enumerate() {
+            out.extend_from_slice(if place == 0 { b",\"carry\":{" } else { b"," });
+            out.extend_from_slice(name);
+            write_cell(out, &pane.cells[*slot], *scalar);
+        }
+        if !plan.carried.is_empty() {
+            out.push(b'}');
+        }
+        out.extend_from_slice(b",\"values\":{");
+        let fold = Fold { aggregate, plan, pane };
+        for (value, (name, _)) in plan.values.iter().enumerate() {
+            out.extend_from_slice(name);
+            fold.write(out, value);
+        }
+        out.push(b'}');
+        if plan.has_distinct {
+            fold.write_approximate(out);
         }
     }
 
-    fn value(&self, aggregate: &Aggregate, kind: WindowKind, bounds: Bounds, pane: &Pane) -> Vec<u8> {
-        let mut out = String::with_capacity(256);
-        out.push('{');
-        self.write_bounds(&mut out, kind, bounds);
-        write_carry(&mut out, aggregate, pane);
-        out.push_str(",\"values\":{");
-        let mut approximate = Vec::new();
-        for (index, value) in aggregate.values.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            write_text(&mut out, &value.name);
-            out.push(':');
-            let fold = Fold { aggregate, pane };
-            fold.write(&mut out, index);
-            if fold.is_approximate(index) {
-                approximate.push(&value.name);
-            }
-        }
-        out.push('}');
-        if !approximate.is_empty() {
-            out.push_str(",\"approximate\":");
-            out.push_str(&serde_json::to_string(&approximate).expect("names make JSON"));
-        }
-        let (partition, at) = (self.partition, self.at);
-        out.push_str(&format!(",\"as_of\":{{\"partition\":{partition},\"offset\":{at}}}}}"));
-        out.into_bytes()
-    }
-
-    fn write_bounds(&self, out: &mut String, kind: WindowKind, bounds: Bounds) {
+    /// The beginning of a value.
+    fn bounds(&self, kind: WindowKind, bounds: Bounds) -> String {
         if bounds == EVER {
-            out.push_str("\"start\":null,\"end\":null");
-            return;
+            return "{\"start\":null,\"end\":null".into();
         }
-        out.push_str(&format!("\"start\":\"{}\",\"end\":\"{}\"", instant(bounds.start), instant(bounds.end)));
+        let mut out =
+            format!("{{\"start\":\"{}\",\"end\":\"{}\"", instant(bounds.start), instant(bounds.end));
         let zone = &self.topology.zone;
         if zone.name != "UTC" && !kind.is_rolling() {
             out.push_str(",\"zone\":");
-            write_text(out, &zone.name);
+            out.push_str(&serde_json::to_string(&zone.name).expect("text makes JSON"));
             let start =
                 Timestamp::from_microsecond(bounds.start).map(|start| start.to_zoned(zone.zone.clone()));
             if let Ok(start) = start {
@@ -103,6 +191,7 @@ impl Frame<'_> {
                 out.push_str(&format!(",\"local\":\"{local}\""));
             }
         }
+        out
     }
 
     /// The last record of every transaction in `metrics`: maps `as_of` to positions of the raw log.
@@ -128,55 +217,45 @@ impl Frame<'_> {
     }
 }
 
-fn write_text(out: &mut String, text: &str) {
-    out.push_str(&serde_json::to_string(text).expect("text makes JSON"));
+/// Text as it stands in a pane: it was UTF-8 when it came.
+fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+    write_json_string(out, &String::from_utf8_lossy(text));
 }
 
-fn write_carry(out: &mut String, aggregate: &Aggregate, pane: &Pane) {
-    let carried = aggregate.slots.iter().zip(&pane.cells).filter_map(|(slot, cell)| match slot.origin {
-        SlotOrigin::Carry(column) => Some((&aggregate.columns[column], cell)),
-        SlotOrigin::Value(_) => None,
-    });
-    let mut separator = ",\"carry\":{";
-    for (column, cell) in carried {
-        out.push_str(separator);
-        write_text(out, &column.name);
-        out.push(':');
-        write_cell(out, cell, column.scalar);
-        separator = ",";
-    }
-    if separator == "," {
-        out.push('}');
-    }
+fn write_quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
 }
 
 /// Min, max, first, last, carry: the kept scalar as text at its scale, or null.
-fn write_cell(out: &mut String, cell: &Cell, scalar: Scalar) {
+fn write_cell(out: &mut Vec<u8>, cell: &Cell, scalar: Scalar) {
     match cell {
         Cell::Number(Some(number)) => write_number(out, *number, scalar),
-        Cell::Double(Some(double)) => write_text(out, &double.to_string()),
+        Cell::Double(Some(double)) => write_quoted(out, |out| write_double(out, *double)),
         Cell::Ordered(Some(kept)) => match &kept.1 {
             Kept::Number(number) => write_number(out, *number, scalar),
-            Kept::Double(double) => write_text(out, &double.to_string()),
-            Kept::Text(text) if scalar == Scalar::Json => out.push_str(&String::from_utf8_lossy(text)),
-            Kept::Text(text) => write_text(out, &String::from_utf8_lossy(text)),
+            Kept::Double(double) => write_quoted(out, |out| write_double(out, *double)),
+            Kept::Text(text) if scalar == Scalar::Json => out.extend_from_slice(text),
+            Kept::Text(text) => write_text(out, text),
         },
-        _ => out.push_str("null"),
+        _ => out.extend_from_slice(b"null"),
     }
 }
 
-fn write_number(out: &mut String, number: i64, scalar: Scalar) {
+fn write_number(out: &mut Vec<u8>, number: i64, scalar: Scalar) {
     match scalar {
-        Scalar::Bool => out.push_str(if number == 0 { "false" } else { "true" }),
-        Scalar::Time => write_text(out, &instant(number)),
-        Scalar::Date => write_text(out, &instant(number * 86_400_000_000)[..10]),
-        _ => write_text(out, &format_decimal(i128::from(number), scalar.scale().unwrap_or(0))),
+        Scalar::Bool => out.extend_from_slice(if number == 0 { b"false" } else { b"true" }),
+        Scalar::Time => write_text(out, instant(number).as_bytes()),
+        Scalar::Date => write_text(out, &instant(number * 86_400_000_000).as_bytes()[..10]),
+        _ => write_quoted(out, |out| write_exact(out, i128::from(number), scalar.scale().unwrap_or(0))),
     }
 }
 
 /// The values of one row, read out of its pane.
 struct Fold<'a> {
     aggregate: &'a Aggregate,
+    plan: &'a RowPlan,
     pane: &'a Pane,
 }
 
@@ -189,8 +268,7 @@ struct Exact {
 
 impl Fold<'_> {
     fn cell(&self, value: usize) -> &Cell {
-        let slot = self.aggregate.slots.iter().position(|slot| slot.origin == SlotOrigin::Value(value));
-        &self.pane.cells[slot.expect("every value that is folded has a slot")]
+        &self.pane.cells[self.plan.values[value].1.expect("every value that is folded has a slot")]
     }
 
     fn scalar(&self, column: usize) -> Scalar {
@@ -206,7 +284,20 @@ impl Fold<'_> {
         }
     }
 
-    fn write(&self, out: &mut String, value: usize) {
+    /// The values that are estimates, if there are any.
+    fn write_approximate(&self, out: &mut Vec<u8>) {
+        let names = self.aggregate.values.iter().enumerate();
+        let names: Vec<&str> = names
+            .filter(|(value, _)| self.is_approximate(*value))
+            .map(|(_, value)| value.name.as_str())
+            .collect();
+        if !names.is_empty() {
+            out.extend_from_slice(b",\"approximate\":");
+            out.extend(serde_json::to_vec(&names).expect("names make JSON"));
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, value: usize) {
         match &self.aggregate.values[value].function {
             Function::Min(column)
             | Function::Max(column)
@@ -215,17 +306,17 @@ impl Fold<'_> {
                 write_cell(out, self.cell(value), self.scalar(*column));
             }
             Function::Mean { column, scale } => match self.mean(value, *column) {
-                Some((top, bottom)) => write_text(out, &format_quotient(top, bottom, *scale)),
-                None => out.push_str("null"),
+                Some((top, bottom)) => write_quoted(out, |out| write_quotient(out, top, bottom, *scale)),
+                None => out.extend_from_slice(b"null"),
             },
             Function::Ratio { over, under, scale } => match self.ratio(*over, *under) {
-                Some((top, bottom)) => write_text(out, &format_quotient(top, bottom, *scale)),
-                None => out.push_str("null"),
+                Some((top, bottom)) => write_quoted(out, |out| write_quotient(out, top, bottom, *scale)),
+                None => out.extend_from_slice(b"null"),
             },
             _ => match self.exact(value) {
-                Some(Exact { number, is_count: true, .. }) => out.push_str(&number.to_string()),
-                Some(Exact { number, scale, .. }) => write_text(out, &format_decimal(number, scale)),
-                None => out.push_str("null"),
+                Some(Exact { number, is_count: true, .. }) => write_exact(out, number, 0),
+                Some(Exact { number, scale, .. }) => write_quoted(out, |out| write_exact(out, number, scale)),
+                None => out.extend_from_slice(b"null"),
             },
         }
     }

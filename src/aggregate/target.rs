@@ -4,7 +4,7 @@ use super::calendar::Calendar;
 use super::duplicates::Duplicates;
 use super::entities::{Entities, EntityId, PaneId};
 use super::pane::{Given, Order, read_cells};
-use super::rows::instant;
+use super::rows::{RowPlan, instant};
 use super::series::{Place, Series, SeriesKind};
 use super::sources::{Halt, Sources, Verdict};
 use crate::model::{
@@ -42,6 +42,9 @@ pub struct Counted {
     pub other: u64,
     /// Blocks that were ignored because something before them is missing.
     pub holes: u64,
+    /// What the transaction under way writes.
+    pub rows: u64,
+    pub tombstones: u64,
 }
 
 /// The state of one target partition: base, and overlay over it.
@@ -52,6 +55,8 @@ pub struct Target {
     pub(crate) limits: Limits,
     /// Series of each aggregate.
     pub(crate) series: Vec<Vec<Series>>,
+    /// How rows of each aggregate are spelled.
+    pub(crate) plans: Vec<RowPlan>,
     pub(crate) calendar: Calendar,
     pub(crate) base: Sources,
     pub(crate) sources: Sources,
@@ -78,6 +83,7 @@ impl Target {
             partition,
             limits,
             series: topology.aggregates.iter().map(Series::of).collect(),
+            plans: topology.aggregates.iter().map(RowPlan::of).collect(),
             calendar: Calendar::new(topology.zone.zone.clone()),
             base: sources.clone(),
             sources,

@@ -1,7 +1,7 @@
 //! Row keys and the text forms in them. Compaction compares keys byte by byte, so there is one form of each:
 //! a change here makes new keys of old ones, and needs a new name for the topology.
 
-use super::format_decimal;
+use super::write_exact;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const MICROS_A_DAY: i64 = 86_400_000_000;
@@ -71,11 +71,7 @@ pub fn begin_member(out: &mut Vec<u8>, name: &str) {
 
 /// Appends an exact number at its scale: `-12.30`.
 pub fn write_decimal(out: &mut Vec<u8>, value: i64, scale: u8) {
-    if scale == 0 {
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-    } else {
-        out.extend_from_slice(format_decimal(i128::from(value), scale).as_bytes());
-    }
+    write_exact(out, i128::from(value), scale);
 }
 
 /// Appends the shortest text that reads back as the same number.

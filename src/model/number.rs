@@ -47,6 +47,42 @@ pub fn format_quotient(numerator: i128, denominator: i128, scale: u8) -> String 
     text
 }
 
+/// As [`format_quotient`], appended. Nothing is allocated for numbers of a usual size.
+pub fn write_quotient(out: &mut Vec<u8>, numerator: i128, denominator: i128, scale: u8) {
+    let small = |number: i128| u64::try_from(number.unsigned_abs()).ok();
+    let shifted = small(numerator).and_then(|top| top.checked_mul(10u64.checked_pow(scale.into())?));
+    let (Some(top), Some(bottom)) = (shifted, small(denominator)) else {
+        return out.extend_from_slice(format_quotient(numerator, denominator, scale).as_bytes());
+    };
+    let (quotient, rest) = (top / bottom, top % bottom);
+    let quotient = quotient + u64::from(rest >= bottom - rest);
+    write_scaled(out, (numerator < 0) != (denominator < 0), quotient, scale);
+}
+
+/// As [`format_decimal`], appended. Nothing is allocated for numbers of a usual size.
+pub fn write_exact(out: &mut Vec<u8>, value: i128, scale: u8) {
+    match u64::try_from(value.unsigned_abs()) {
+        Ok(digits) => write_scaled(out, value < 0, digits, scale),
+        Err(_) => out.extend_from_slice(format_decimal(value, scale).as_bytes()),
+    }
+}
+
+fn write_scaled(out: &mut Vec<u8>, is_negative: bool, digits: u64, scale: u8) {
+    let mut buffer = itoa::Buffer::new();
+    let (digits, scale) = (buffer.format(digits).as_bytes(), usize::from(scale));
+    if is_negative && digits != b"0" {
+        out.push(b'-');
+    }
+    if scale == 0 {
+        return out.extend_from_slice(digits);
+    }
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    out.extend_from_slice(if whole.is_empty() { b"0" } else { whole });
+    out.push(b'.');
+    out.extend(std::iter::repeat_n(b'0', scale - fraction.len()));
+    out.extend_from_slice(fraction);
+}
+
 /// One more, in decimal digits.
 fn increment(digits: &mut Vec<u8>) {
     for digit in digits.iter_mut().rev() {
@@ -73,6 +109,7 @@ pub fn format_decimal(value: i128, scale: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn division_rounds_half_away_from_zero() {
@@ -103,5 +140,22 @@ mod tests {
         assert_eq!(format_decimal(5, 2), "0.05");
         assert_eq!(format_decimal(0, 2), "0.00");
         assert_eq!(format_decimal(-7, 0), "-7");
+    }
+    proptest! {
+        #[test]
+        fn appended_numbers_are_the_formatted_ones(
+            number: i128, small in -2_000i128..2_000, wide: i64, under: i64, scale in 0u8..=18,
+        ) {
+            for number in [number, small, i128::from(wide)] {
+                let mut out = Vec::new();
+                write_exact(&mut out, number, scale);
+                prop_assert_eq!(String::from_utf8(out).unwrap(), format_decimal(number, scale));
+                for under in [i128::from(under), small].into_iter().filter(|&under| under != 0) {
+                    let mut out = Vec::new();
+                    write_quotient(&mut out, number, under, scale);
+                    prop_assert_eq!(String::from_utf8(out).unwrap(), format_quotient(number, under, scale));
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The lake's objects: create-only, whole or not there at all.
 //!
 //! In: keys and bodies. Out: [`Created`](crate::port::Created), bodies, lists of keys. Promises the three
-//! guarantees of [`port::Objects`](crate::port::Objects); [`probe`] checks the first on any store. Never:
+//! guarantees of [`port::Objects`](crate::port::Objects); [`probe()`] checks the first on any store. Never:
 //! overwrites or deletes an object.
 
 mod local;

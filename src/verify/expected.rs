@@ -15,9 +15,9 @@ pub(super) type Place = (i64, usize, u32, u64, u32);
 enum Part {
     Count(u64),
     Sum(i128),
-    Mean(i128, i128),
-    Best(Option<Value>),
-    Placed(Option<(Place, Value)>),
+    Mean(Box<(i128, i128)>),
+    Best(Option<Box<Value>>),
+    Placed(Option<Box<(Place, Value)>>),
     Ids(BTreeSet<u128>),
     /// Ratio, difference: worked out at the end.
     Derived,
@@ -26,9 +26,7 @@ enum Part {
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     values: Vec<Part>,
-    carry: Vec<Option<(Place, Value)>>,
-    /// One of the events that made it, for people.
-    pub events: u64,
+    carry: Vec<Option<Box<(Place, Value)>>>,
 }
 
 impl Expected {
@@ -36,7 +34,7 @@ impl Expected {
         let part = |function: &Function| match function {
             Function::CountEvents | Function::CountElements => Part::Count(0),
             Function::Sum(_) => Part::Sum(0),
-            Function::Mean { .. } => Part::Mean(0, 0),
+            Function::Mean { .. } => Part::Mean(Box::default()),
             Function::Min(_) | Function::Max(_) => Part::Best(None),
             Function::First(_) | Function::Last(_) => Part::Placed(None),
             Function::Distinct(_) => Part::Ids(BTreeSet::new()),
@@ -45,13 +43,11 @@ impl Expected {
         Expected {
             values: aggregate.values.iter().map(|value| part(&value.function)).collect(),
             carry: vec![None; aggregate.carry.len()],
-            events: 0,
         }
     }
 
     /// Adds one contribution: all elements of one event for this key.
     pub(super) fn add(&mut self, aggregate: &Aggregate, place: Place, elements: &[(u32, Element)]) {
-        self.events += 1;
         for (part, value) in self.values.iter_mut().zip(&aggregate.values) {
             let counted = elements.iter().filter(|(_, element)| holds(&value.when, element));
             let mut seen = false;
@@ -85,7 +81,7 @@ impl Expected {
         });
         let named = columns.map(|column| aggregate.columns[column].name.clone());
         let json =
-            |kept: &Option<(Place, Value)>| kept.as_ref().map_or(Json::Null, |(_, value)| value.json());
+            |kept: &Option<Box<(Place, Value)>>| kept.as_ref().map_or(Json::Null, |kept| kept.1.json());
         named.zip(self.carry.iter().map(json)).collect()
     }
 
@@ -94,14 +90,14 @@ impl Expected {
         match (&aggregate.values[index].function, &self.values[index]) {
             (_, Part::Count(count)) => Json::from(*count),
             (_, Part::Ids(ids)) => Json::from(ids.len()),
-            (_, Part::Best(best)) => best.as_ref().map_or(Json::Null, Value::json),
-            (_, Part::Placed(placed)) => placed.as_ref().map_or(Json::Null, |(_, value)| value.json()),
+            (_, Part::Best(best)) => best.as_ref().map_or(Json::Null, |best| best.json()),
+            (_, Part::Placed(placed)) => placed.as_ref().map_or(Json::Null, |placed| placed.1.json()),
             (Function::Sum(column), Part::Sum(sum)) => {
                 text((*sum, scale_of(aggregate.columns[*column].scalar)))
             }
-            (Function::Mean { column, scale }, Part::Mean(sum, count)) if *count > 0 => {
+            (Function::Mean { column, scale }, Part::Mean(mean)) if mean.1 > 0 => {
                 let unit = scale_of(aggregate.columns[*column].scalar);
-                Json::String(quotient(*sum, *count, unit, 0, *scale))
+                Json::String(quotient(mean.0, mean.1, unit, 0, *scale))
             }
             (Function::Ratio { over, under, scale }, _) => {
                 match (self.exact(aggregate, *over), self.exact(aggregate, *under)) {
@@ -133,7 +129,8 @@ impl Expected {
             (Function::Sum(column), Part::Sum(sum)) => {
                 Some((*sum, scale_of(aggregate.columns[*column].scalar)))
             }
-            (_, Part::Best(Some(value)) | Part::Placed(Some((_, value)))) => value.exact(),
+            (_, Part::Best(Some(value))) => value.exact(),
+            (_, Part::Placed(Some(placed))) => placed.1.exact(),
             (Function::Difference(left, right), _) => {
                 let (left, right) = (self.exact(aggregate, *left)?, self.exact(aggregate, *right)?);
                 let scale = left.1.max(right.1);
@@ -153,10 +150,10 @@ impl Part {
             (Function::Sum(column), Part::Sum(sum)) => {
                 *sum += element[*column].as_ref().and_then(Value::exact).map_or(0, |(number, _)| number);
             }
-            (Function::Mean { column, .. }, Part::Mean(sum, count)) => {
+            (Function::Mean { column, .. }, Part::Mean(mean)) => {
                 if let Some((number, _)) = element[*column].as_ref().and_then(Value::exact) {
-                    *sum += number;
-                    *count += 1;
+                    mean.0 += number;
+                    mean.1 += 1;
                 }
             }
             (Function::Min(column), Part::Best(best)) => better(best, &element[*column], Ordering::Less),
@@ -178,17 +175,17 @@ impl Part {
     }
 }
 
-fn better(best: &mut Option<Value>, value: &Option<Value>, wanted: Ordering) {
+fn better(best: &mut Option<Box<Value>>, value: &Option<Value>, wanted: Ordering) {
     if let Some(value) = value
         && best.as_ref().is_none_or(|best| value.compare(best) == wanted)
     {
-        *best = Some(value.clone());
+        *best = Some(Box::new(value.clone()));
     }
 }
 
-fn keep(kept: &mut Option<(Place, Value)>, place: Place, value: &Value, wanted: Ordering) {
-    if kept.as_ref().is_none_or(|(held, _)| place.cmp(held) == wanted) {
-        *kept = Some((place, value.clone()));
+fn keep(kept: &mut Option<Box<(Place, Value)>>, place: Place, value: &Value, wanted: Ordering) {
+    if kept.as_ref().is_none_or(|held| place.cmp(&held.0) == wanted) {
+        *kept = Some(Box::new((place, value.clone())));
     }
 }
 

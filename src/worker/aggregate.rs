@@ -16,7 +16,6 @@ use crate::model::{
 };
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
 use std::collections::BTreeMap;
-use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -277,43 +276,43 @@ impl<'a> Member<'a> {
     async fn commit(&mut self) -> Result<(), Failure> {
         self.last_commit = self.context.clock.now();
         self.overlay_bytes = 0;
-        let mut written: BTreeMap<Partition, Transaction> = BTreeMap::new();
-        for (&partition, held) in &mut self.held {
-            let next = held.next;
-            if let Some(target) = held.target.as_mut().filter(|target| target.is_behind(next)) {
-                // After a restore some pane may stand further: go on reading until the position is there.
-                if next >= target.not_before() {
-                    written.insert(partition, target.prepare(next));
-                }
-            }
-        }
-        if written.is_empty() {
+        let moved = self.held.iter().filter_map(|(&partition, held)| {
+            let target = held.target.as_ref().filter(|target| target.is_behind(held.next))?;
+            // After a restore some pane may stand further: go on reading until the position is there.
+            (held.next >= target.not_before()).then_some((partition, held.next))
+        });
+        let moved: BTreeMap<Partition, NextOffset> = moved.collect();
+        if moved.is_empty() {
             return Ok(());
         }
-        match self.write(&written).await {
+        match self.write(&moved).await {
             Ok(ended) => {
-                self.fold(&written);
                 if ended == Ended::Tainted {
-                    self.emit_again(&written).await?;
+                    self.emit_again(&moved).await?;
                 }
+                self.fold(&moved);
                 Ok(())
             }
             // Committed or not: nobody here knows. The next member reads the decision.
             Err(failure) if matches!(failure.reaction, Reaction::Rejoin | Reaction::Halt) => Err(failure),
-            Err(_) => self.go_back(&written).await,
+            Err(_) => self.go_back(&moved).await,
         }
     }
 
-    async fn write(&mut self, written: &BTreeMap<Partition, Transaction>) -> Result<Ended, Failure> {
+    /// Writes the overlays down and commits. Each target's records are handed over as they are made: all of them together
+    /// are the largest thing that this role holds.
+    async fn write(&mut self, moved: &BTreeMap<Partition, NextOffset>) -> Result<Ended, Failure> {
         if self.transactions.is_none() {
             self.transactions = Some(self.context.log.transactions().await?);
         }
         let transactions = self.transactions.as_mut().expect("made above");
         transactions.begin().await?;
-        for (&partition, transaction) in written {
-            for (topic, records) in in_order(transaction) {
+        for (&partition, &next) in moved {
+            let target = self.held.get_mut(&partition).and_then(|held| held.target.as_mut());
+            let target = target.expect("a partition is dropped only between commits");
+            for (topic, records) in in_order(target.prepare(next)) {
                 if !records.is_empty() {
-                    transactions.send(TopicPartition { topic, partition }, records.to_vec()).await?;
+                    transactions.send(TopicPartition { topic, partition }, records).await?;
                 }
             }
         }
@@ -322,28 +321,27 @@ impl<'a> Member<'a> {
             self.consumer.membership().filter(|member| member.generation >= 0 && !member.member.is_empty());
         let member =
             member.ok_or_else(|| Failure::new(Reaction::Rejoin, "not a member of the group any more"))?;
-        let offsets = written.iter().map(|(&partition, transaction)| (partition, transaction.next)).collect();
-        transactions.send_offsets(&offsets, &member).await?;
+        transactions.send_offsets(moved, &member).await?;
         transactions.commit().await
     }
 
-    fn fold(&mut self, written: &BTreeMap<Partition, Transaction>) {
+    fn fold(&mut self, moved: &BTreeMap<Partition, NextOffset>) {
         let counts = &self.context.control.counts;
-        for (partition, transaction) in written {
+        for (partition, &next) in moved {
             let held = self.held.get_mut(partition).and_then(|held| held.target.as_mut());
             let target = held.expect("a partition is dropped only between commits");
-            count(counts, target, transaction);
-            target.fold(transaction.next);
+            count(counts, target);
+            target.fold(next);
         }
         Counts::add(&counts.commits, 1);
     }
 
     /// A tainted commit is done, but a late copy of its end may still be on its way: a new producer first. Then its records
     /// once more, because a part of them may have been cut off; values are absolute, so readers see no double.
-    async fn emit_again(&mut self, written: &BTreeMap<Partition, Transaction>) -> Result<(), Failure> {
+    async fn emit_again(&mut self, moved: &BTreeMap<Partition, NextOffset>) -> Result<(), Failure> {
         for _ in 0..REEMIT_MAX {
             self.transactions = None;
-            match self.write(written).await {
+            match self.write(moved).await {
                 Ok(Ended::Clean) => return Ok(()),
                 Ok(Ended::Tainted) => {}
                 Err(failure) if matches!(failure.reaction, Reaction::Rejoin | Reaction::Halt) => {
@@ -357,11 +355,11 @@ impl<'a> Member<'a> {
     }
 
     /// The transaction is off: drop the overlays, read again from the last commit. A new producer is a new epoch.
-    async fn go_back(&mut self, written: &BTreeMap<Partition, Transaction>) -> Result<(), Failure> {
+    async fn go_back(&mut self, moved: &BTreeMap<Partition, NextOffset>) -> Result<(), Failure> {
         self.abort().await;
-        for (partition, transaction) in written {
+        for (partition, &next) in moved {
             if let Some(target) = self.held.get_mut(partition).and_then(|held| held.target.as_mut()) {
-                target.must_reach(transaction.next);
+                target.must_reach(next);
             }
         }
         for (&partition, held) in &mut self.held {
@@ -415,19 +413,21 @@ impl Held {
 /// The order in which a transaction is written. A late end of another one may commit the first part of it and nothing
 /// else, so: panes first, because they tell the next owner how far readers were shown; a row's tombstone before its
 /// pane's, because nobody would bury the row of a pane that is gone; the commit record and the position last.
-fn in_order(transaction: &Transaction) -> impl Iterator<Item = (Topic, &[OutRecord])> {
-    let (record, panes) = transaction.state.split_last().expect("a transaction has a commit record");
-    let (position, rows) = transaction.metrics.split_last().expect("a transaction has a position");
-    let (panes, buried) = panes.split_at(panes.partition_point(|pane| pane.value.is_some()));
-    let histories =
-        transaction.histories.iter().map(|(&history, records)| (Topic::History(history), &records[..]));
-    let last =
-        [(Topic::State, buried), (Topic::State, from_ref(record)), (Topic::Metrics, from_ref(position))];
-    [(Topic::State, panes), (Topic::SetAside, &transaction.set_aside)]
-        .into_iter()
-        .chain(histories)
-        .chain([(Topic::Metrics, rows)])
-        .chain(last)
+fn in_order(transaction: Transaction) -> Vec<(Topic, Vec<OutRecord>)> {
+    let Transaction { state: mut panes, metrics: mut rows, set_aside, histories, .. } = transaction;
+    let record = panes.pop().expect("a transaction has a commit record");
+    let position = rows.pop().expect("a transaction has a position");
+    let buried = panes.split_off(panes.partition_point(|pane| pane.value.is_some()));
+    let histories = histories.into_iter().map(|(history, records)| (Topic::History(history), records));
+    let mut order = vec![(Topic::State, panes), (Topic::SetAside, set_aside)];
+    order.extend(histories);
+    order.extend([
+        (Topic::Metrics, rows),
+        (Topic::State, buried),
+        (Topic::State, vec![record]),
+        (Topic::Metrics, vec![position]),
+    ]);
+    order
 }
 
 fn forgives(record: &[u8], halted_at: Offset) -> bool {
@@ -437,14 +437,14 @@ fn forgives(record: &[u8], halted_at: Offset) -> bool {
     }
 }
 
-fn count(counts: &Counts, target: &Target, transaction: &Transaction) {
+fn count(counts: &Counts, target: &Target) {
     let counted = target.counted();
     Counts::add(&counts.units, counted.units);
     Counts::add(&counts.duplicates, counted.duplicates);
     Counts::add(&counts.late, counted.late);
     Counts::add(&counts.future, counted.future);
-    Counts::add(&counts.rows_written, transaction.rows);
-    Counts::add(&counts.tombstones, transaction.tombstones);
+    Counts::add(&counts.rows_written, counted.rows);
+    Counts::add(&counts.tombstones, counted.tombstones);
     if let Some(now) = target.sources().now {
         counts.stream_time.fetch_max(now.max(0) as u64, std::sync::atomic::Ordering::Relaxed);
     }

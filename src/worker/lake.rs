@@ -196,7 +196,10 @@ impl Lake {
             return;
         }
         let now = self.context.clock.now();
-        let events = Rc::new(self.decoder.decode(batch));
+        let mut events = self.decoder.decode(batch);
+        // It stays for minutes: unescaped texts behind the records may have doubled the buffer.
+        events.bytes.shrink_to_fit();
+        let events = Rc::new(events);
         if buffering.take(&events, now) == Taken::Full {
             self.close(partition, Some(events));
         }

@@ -86,7 +86,7 @@ impl Default for Settings {
             link_every: Duration::from_secs(10),
             block_bytes: 60 << 10,
             in_flight_bytes: 8 << 20,
-            lake_budget: 64 << 20,
+            lake_budget: 48 << 20,
             prefix: String::new(),
             events_clock: false,
             backoff: (Duration::from_millis(100), Duration::from_secs(10)),
