@@ -5,7 +5,10 @@
 //! [`Duplicates::start`], with the `hw` of that point.
 
 use super::sources::Sources;
-use crate::model::{LogTime, NextOffset, Offset};
+use crate::model::{
+    LogTime, NextOffset, Offset,
+    mutation::{self, Mutation},
+};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 
@@ -61,6 +64,10 @@ impl Duplicates {
 
     /// Takes one unit in; says whether its id was there.
     pub(crate) fn take(&mut self, id: u128) -> bool {
+        let id = if mutation::is(Mutation::DuplicatesByFilter) { id & 0xff } else { id };
+        if mutation::is(Mutation::CountedDuplicatesOnly) && self.is_known(id) {
+            return true;
+        }
         let number = self.next();
         let append = self.marks.back().expect("a unit follows `begin`").append;
         let (first, ids) = (self.first, &self.ids);
@@ -77,6 +84,17 @@ impl Duplicates {
         }
         self.replaced.push(before);
         is_repeat
+    }
+
+    /// A mutation's question: is it a repeat, without taking it in?
+    fn is_known(&self, id: u128) -> bool {
+        let number = self.next();
+        let append = self.marks.back().map_or(LogTime(0), |mark| mark.append);
+        let known = self.table.find(hash(id), |&other| self.ids[(other - self.first) as usize] == id);
+        known.is_some_and(|&before| {
+            let age = append.0.saturating_sub(self.append_of(before).0);
+            number - before <= self.last && age <= self.horizon
+        })
     }
 
     fn append_of(&self, number: u64) -> LogTime {

@@ -6,7 +6,10 @@ use super::pane::Pane;
 use super::series::SeriesKind;
 use super::sources::{Halt, Sources, Verdict};
 use super::target::{Limits, OTHER, Target};
-use crate::model::{Damaged, HopOne, LogTime, NextOffset, Offset, Partition};
+use crate::model::{
+    Damaged, HopOne, LogTime, NextOffset, Offset, Partition,
+    mutation::{self, Mutation},
+};
 use crate::topology::{Micros, Topology, WindowKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +25,12 @@ pub struct Restoring {
     limits: Limits,
     panes: BTreeMap<Vec<u8>, Vec<u8>>,
     commit: Option<CommitRecord>,
+    /// Used by a mutation alone.
+    tail: Vec<StateRecord>,
 }
+
+/// Key and value of a record of `state`.
+type StateRecord = (Vec<u8>, Option<Vec<u8>>);
 
 /// Where a restored target goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +59,13 @@ pub enum NotRestored {
 
 impl Restoring {
     pub fn new(topology: Arc<Topology>, partition: Partition, limits: Limits) -> Self {
-        Restoring { topology, partition, limits, panes: BTreeMap::new(), commit: None }
+        Restoring { topology, partition, limits, panes: BTreeMap::new(), commit: None, tail: Vec::new() }
     }
 
     pub fn apply(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), NotRestored> {
+        if mutation::is(Mutation::TornTailDiscarded) {
+            return self.apply_to_last_commit(key, value);
+        }
         if key == COMMIT_KEY {
             let record = value.and_then(CommitRecord::decode);
             self.commit = Some(record.ok_or(NotRestored::CommitRecord)?);
@@ -64,6 +75,23 @@ impl Restoring {
             Some(value) => self.panes.insert(key.to_vec(), value.to_vec()),
             None => self.panes.remove(key),
         };
+        Ok(())
+    }
+
+    /// A mutation: panes count only once a commit record has come behind them.
+    fn apply_to_last_commit(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), NotRestored> {
+        if key != COMMIT_KEY {
+            self.tail.push((key.to_vec(), value.map(<[u8]>::to_vec)));
+            return Ok(());
+        }
+        for (key, value) in std::mem::take(&mut self.tail) {
+            match value {
+                Some(value) => self.panes.insert(key, value),
+                None => self.panes.remove(&key),
+            };
+        }
+        let record = value.and_then(CommitRecord::decode);
+        self.commit = Some(record.ok_or(NotRestored::CommitRecord)?);
         Ok(())
     }
 
@@ -110,7 +138,10 @@ fn put(target: &mut Target, key: &[u8], value: &[u8]) -> Result<(), NotRestored>
     let place =
         target.topology.aggregates.iter().position(|known| known.name == aggregate).ok_or_else(unknown)?;
     let series = target.series[place].iter().position(|series| series.name == name).ok_or_else(unknown)?;
-    let pane = Pane::decode(value, &target.topology.aggregates[place].slots).map_err(damaged)?;
+    let mut pane = Pane::decode(value, &target.topology.aggregates[place].slots).map_err(damaged)?;
+    if mutation::is(Mutation::PaneAtIgnored) {
+        pane.at = NextOffset(0);
+    }
     let dies_at = match &target.series[place][series].kind {
         SeriesKind::Calendar { kind: WindowKind::Ever, .. } => Micros::MAX,
         SeriesKind::Calendar { kind, keep, .. } => {

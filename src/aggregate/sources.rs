@@ -9,6 +9,7 @@
 use crate::model::{
     Block, Cutover, Gap, HopOne, Incarnation, Link, LogTime, NextOffset, Offset, Partition, Reroute,
     RoutingVersion, Source, Unit,
+    mutation::{self, Mutation},
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -117,7 +118,7 @@ impl Sources {
             return Verdict::Foreign;
         }
         // `None` is below every offset: nothing of this source came before.
-        if block.prev > state.hw {
+        if block.prev > state.hw && !mutation::is(Mutation::PrevIgnored) {
             return Verdict::Hole;
         }
         let first = block.units.partition_point(|unit: &Unit| Some(unit.offset) <= state.hw);

@@ -9,6 +9,7 @@ use super::series::{Place, Series, SeriesKind};
 use super::sources::{Halt, Sources, Verdict};
 use crate::model::{
     Block, Damaged, HopOne, LogTime, NextOffset, Offset, OutRecord, Partition, RoutingVersion, Unit,
+    mutation::{self, Mutation},
 };
 use crate::topology::{EventId, Micros, Topology};
 use std::collections::BTreeMap;
@@ -334,7 +335,9 @@ impl Target {
     /// Forgets all since the last fold, as if it had never been read.
     pub fn drop_overlay(&mut self) {
         self.sources = self.base.clone();
-        self.entities.drop_overlay();
+        if !mutation::is(Mutation::OverlayKept) {
+            self.entities.drop_overlay();
+        }
         self.duplicates.iter_mut().for_each(Duplicates::drop_overlay);
         self.set_aside.clear();
         self.histories.clear();

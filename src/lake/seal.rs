@@ -21,7 +21,10 @@
 use super::control::{Checkpoint, ControlKey, Lost, hint};
 use super::plan::{Decided, Footer, Plan};
 use super::position::slot_plan;
-use crate::model::CommittedOffset;
+use crate::model::{
+    CommittedOffset,
+    mutation::{self, Mutation},
+};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -262,6 +265,9 @@ fn examine(plan: Rc<Decided>, file: usize, missing: Vec<usize>) -> State {
 }
 
 fn write_all(plan: Rc<Decided>) -> State {
+    if mutation::is(Mutation::CommitBeforeUpload) {
+        return State::Committing { plan };
+    }
     let pending = (0..plan.plan.files.len()).collect();
     write(plan, pending, Vec::new())
 }

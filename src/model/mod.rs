@@ -7,6 +7,7 @@ mod block;
 mod event;
 mod key;
 mod limits;
+pub mod mutation;
 mod number;
 mod position;
 mod record;

@@ -14,6 +14,7 @@ use super::position::RoutePosition;
 use crate::model::{
     Block, CommittedOffset, EventBatch, Gap, HopOne, Incarnation, Link, Links, LogTime, NextOffset, Offset,
     OutRecord, Partition, Source, Topic, TopicPartition,
+    mutation::{self, Mutation},
 };
 use crate::topology::Topology;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -149,7 +150,9 @@ impl Session {
 
     /// Whether all that states where the source begins is acknowledged: before that, nothing of it may be sent.
     pub fn is_ready(&self, partition: Partition) -> bool {
-        self.sources.get(&partition).is_some_and(|tracked| tracked.opened <= self.acknowledged_below())
+        self.sources.get(&partition).is_some_and(|tracked| {
+            tracked.opened <= self.acknowledged_below() || mutation::is(Mutation::LinksNotAwaited)
+        })
     }
 
     /// Takes the events and refused records of a ready source, from its position on.
@@ -265,6 +268,7 @@ impl Session {
             let tracked = &self.sources[partition];
             let end = ends.and_then(|ends| ends.get(partition));
             let is_at_end = end.is_some_and(|&end| tracked.fact.at >= end && !tracked.is_ahead());
+            let is_at_end = is_at_end || (mutation::is(Mutation::AlwaysAtEnd) && end.is_some());
             Link {
                 source: tracked.lane.source,
                 version: self.plan.version,
@@ -296,6 +300,7 @@ impl Session {
     }
 
     fn blocks(&mut self, blocks: Vec<(Partition, Block)>) -> Vec<Outgoing> {
+        let blocks = if mutation::is(Mutation::UnitSplit) { split(blocks) } else { blocks };
         self.tally.blocks += blocks.len() as u64;
         blocks.into_iter().map(|(target, block)| self.hop_one(target, &HopOne::Block(block))).collect()
     }
@@ -315,7 +320,10 @@ impl Session {
 
     /// Every record before this number is acknowledged.
     fn acknowledged_below(&self) -> u64 {
-        self.unacknowledged.first().copied().unwrap_or(self.next)
+        match self.unacknowledged.first() {
+            Some(&first) if !mutation::is(Mutation::CommitBeforeAcknowledgement) => first,
+            _ => self.next,
+        }
     }
 
     fn settle(&mut self) {
@@ -326,6 +334,26 @@ impl Session {
             }
         }
     }
+}
+
+/// A mutation: the last unit of each block is cut behind its first row.
+fn split(blocks: Vec<(Partition, Block)>) -> Vec<(Partition, Block)> {
+    let mut cut = Vec::new();
+    for (target, mut block) in blocks {
+        let last = block.units.last_mut().filter(|unit| unit.rows.len() > 1 && unit.history.is_empty());
+        let Some(last) = last else {
+            cut.push((target, block));
+            continue;
+        };
+        let mut rest = last.clone();
+        last.rows.end = last.rows.start + 1;
+        rest.rows = 0..rest.rows.len() as u32 - 1;
+        rest.history = 0..0;
+        let rows = block.rows.split_off(last.rows.end as usize);
+        let second = Block { units: vec![rest], rows, history: Vec::new(), ..block.clone() };
+        cut.extend([(target, block), (target, second)]);
+    }
+    cut
 }
 
 impl Tracked {

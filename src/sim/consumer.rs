@@ -134,7 +134,8 @@ impl SimConsumer {
     ) -> Result<(), Failure> {
         let (role, generation) = (self.role, self.generation);
         let member = self.member.unwrap_or(MemberId::MAX);
-        if !state.group(role).admits(member, generation) {
+        let admits = state.faults.admits_every_generation || state.group(role).admits(member, generation);
+        if !admits {
             let text = format!("generation {generation} is not the group's");
             return Err(failure(Reaction::Rejoin, text));
         }

@@ -46,8 +46,17 @@ pub struct Faults {
     pub create_refused: u32,
     /// A create's answer is lost: with effect, without, or with effect later.
     pub create_unknown: u32,
+    /// In a thousand steps: an operator sets the lake's position to any offset, without metadata.
+    pub commit_reset: u32,
+
     /// A broken store, for the mutation check: `create` overwrites.
     pub store_overwrites: bool,
+    /// A broken reader, for the mutation check: the end that it names is the last stable offset (restore to EOF).
+    pub ends_at_last_stable: bool,
+    /// A broken client, for the mutation check: a new producer keeps its forerunner's epoch.
+    pub keeps_epoch: bool,
+    /// A broken group, for the mutation check: commits of any generation are taken.
+    pub admits_every_generation: bool,
 
     /// One in so many steps: a worker dies (`kill -9`) and is started again. 0 is off.
     pub crash: u64,
@@ -71,6 +80,17 @@ impl Faults {
     /// Nothing goes wrong.
     pub fn calm() -> Self {
         Faults::default()
+    }
+
+    /// What is broken stays so.
+    pub(super) fn healed(&self) -> Self {
+        Faults {
+            store_overwrites: self.store_overwrites,
+            ends_at_last_stable: self.ends_at_last_stable,
+            keeps_epoch: self.keeps_epoch,
+            admits_every_generation: self.admits_every_generation,
+            ..Faults::calm()
+        }
     }
 
     /// A random subset, each with a random rate.
@@ -104,6 +124,7 @@ impl Faults {
         faults.slow_micros = chance.between(10_000, 4_000_000);
         faults.pause_micros = chance.between(1_000_000, 60_000_000);
         faults.commit_forgotten = u32::from(chance.one_in(4));
+        faults.commit_reset = u32::from(chance.one_in(4));
         faults.short_session = chance.one_in(3);
         faults.eager_compaction = chance.one_in(2);
         faults.clock_skew = chance.one_in(4);

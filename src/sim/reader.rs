@@ -69,8 +69,10 @@ impl Reader for SimReader {
             self.0.call("a question for a partition's ends").await?;
             let ends = {
                 let mut state = self.0.state();
+                let is_broken = state.faults.ends_at_last_stable;
                 let log = state.log(at);
                 let next = match isolation {
+                    Isolation::ReadUncommitted if is_broken => log.last_stable(),
                     Isolation::ReadCommitted => log.last_stable(),
                     Isolation::ReadUncommitted => log.next,
                 };

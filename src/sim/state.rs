@@ -9,7 +9,7 @@ use super::partition::{Fate, PartitionLog};
 use super::sender::Sender;
 use super::store::Store;
 use super::{Faults, Seed, Shape};
-use crate::model::{CommittedOffset, LogTime, OutRecord, Partition, Role, Topic, TopicPartition};
+use crate::model::{CommittedOffset, LogTime, NextOffset, OutRecord, Partition, Role, Topic, TopicPartition};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -47,6 +47,8 @@ pub(super) struct TaskState {
     pub(super) worker: u32,
     /// Which life of the worker this is.
     pub(super) life: u32,
+    /// Of its last transactional producer.
+    pub(super) epoch: Option<u32>,
     pub(super) wake: i64,
     pub(super) interest: u8,
     pub(super) paused: Option<Pause>,
@@ -397,6 +399,13 @@ impl State {
                 group.committed.insert(partition, older);
                 self.trace(4, role as u64, u64::from(partition.0));
             }
+        }
+        if role == Role::Lake && self.chance.per_mille(self.faults.commit_reset) {
+            let next = self.log(TopicPartition { topic: Topic::Raw, partition }).next;
+            let next = NextOffset(self.chance.below(next + 1));
+            let offset = CommittedOffset { next, metadata: String::new() };
+            self.group(role).committed.insert(partition, offset);
+            self.trace(14, u64::from(partition.0), next.0);
         }
         // Route refuses to go on without its metadata, by name: a scenario of its own, not a fault of every day.
         if role != Role::Route && self.chance.per_mille(self.faults.commit_forgotten) {

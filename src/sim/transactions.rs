@@ -21,7 +21,12 @@ impl SimTransactions {
         let (id, epoch) = {
             let mut state = wire.state();
             let id = format!("worker-{}", state.tasks[wire.task].worker);
-            let epoch = state.new_epoch(&id);
+            let known = state.tasks[wire.task].epoch.filter(|&epoch| state.is_current(&id, epoch));
+            let epoch = match known.filter(|_| state.faults.keeps_epoch) {
+                Some(epoch) => epoch,
+                None => state.new_epoch(&id),
+            };
+            state.tasks[wire.task].epoch = Some(epoch);
             (id, epoch)
         };
         wire.hop().await;
@@ -102,7 +107,9 @@ impl Transactions for SimTransactions {
                     state.violation("I12: offsets without generation and member".into());
                 }
                 let id = member.member.parse().unwrap_or(u64::MAX);
-                if !is_unfenced && !state.group(Role::Aggregate).admits(id, member.generation) {
+                let admits = state.faults.admits_every_generation
+                    || state.group(Role::Aggregate).admits(id, member.generation);
+                if !is_unfenced && !admits {
                     let text = format!("generation {} is not the group's", member.generation);
                     return Err(failure(Reaction::Rejoin, text));
                 }

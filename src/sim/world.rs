@@ -117,6 +117,7 @@ impl World {
             state.tasks.push(TaskState {
                 worker,
                 life,
+                epoch: None,
                 wake,
                 interest: 0,
                 paused: None,
@@ -334,7 +335,7 @@ impl World {
     pub fn heal(&mut self) {
         let replaced: Vec<usize> = {
             let mut state = self.state.borrow_mut();
-            state.faults = Faults::calm();
+            state.faults = state.faults.healed();
             let now = state.now;
             for pause in state.tasks.iter_mut().filter_map(|task| task.paused.as_mut()) {
                 pause.until = now;

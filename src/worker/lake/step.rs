@@ -5,7 +5,10 @@ use super::held::{Buffering, Held, Sealing, Stage, Walking};
 use crate::lake::position::{self, Position, Step, Walk};
 use crate::lake::seal::{self, Fact, Seal};
 use crate::lake::{Chain, Chunk, ControlKey, Plan, Taken};
-use crate::model::{NextOffset, Partition, Source, Topic, TopicPartition};
+use crate::model::{
+    NextOffset, Partition, Source, Topic, TopicPartition,
+    mutation::{self, Mutation},
+};
 use crate::port::{Created, Failure, Isolation, Reaction};
 use crate::topology::topic_name;
 use crate::worker::Counts;
@@ -135,6 +138,9 @@ impl Lake {
         Ok(Some(match ask {
             seal::Ask::Create(key, body) => {
                 if matches!(key, ControlKey::Plan(_)) {
+                    if mutation::is(Mutation::PlanSkipped) {
+                        return Ok(Some(Fact::Created));
+                    }
                     self.store.store_topology().await?;
                 }
                 told(self.store.create(chain, key, body).await?)
@@ -197,7 +203,9 @@ impl Lake {
 fn behind(walking: &Walking, found: Position) -> Stage {
     let chain = walking.chain.clone();
     match found.last {
-        Some(last) if Some(last.s) != walking.finished => Stage::sealing(chain, Seal::finish(last)),
+        Some(last) if Some(last.s) != walking.finished && !mutation::is(Mutation::UnfinishedPlanPassed) => {
+            Stage::sealing(chain, Seal::finish(last))
+        }
         _ => Stage::Placing { chain, at: found.at, n: found.n },
     }
 }

@@ -132,7 +132,7 @@ fn add_file(
             return Err(format!("I5: {partition}:{offset} is there twice"));
         }
         let record = raw.records[partition as usize].get(&offset);
-        let Some((value, event)) = record else {
+        let Some((value, event, _)) = record else {
             return Err(format!("I4: {partition}:{offset} was never sent"));
         };
         let is_refused = row.kind == PlainKind::Refused;

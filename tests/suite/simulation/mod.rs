@@ -5,7 +5,9 @@
 
 mod lake;
 mod metrics;
+mod mutations;
 mod oracle;
+mod replay;
 mod story;
 mod target;
 mod workload;
@@ -42,17 +44,14 @@ struct History {
 }
 
 impl History {
-    fn new(seed: u64) -> (Self, Seed) {
-        let mut chance = Seed(seed);
-        let setting = Setting::draw(&mut chance);
-        let faults = Faults::draw(&mut chance);
-        let shape = Shape {
-            raw_partitions: setting.raw_partitions,
-            targets: setting.targets,
-            incarnation: Incarnation(0xfeed),
-            start: LogTime(START),
-        };
-        let world = World::new(chance.draw(), shape, faults);
+    fn new(seed: u64, broken: &dyn Fn(&mut Faults)) -> (Self, Seed) {
+        // Each part draws from a stream of its own: what one of them draws more does not move the others.
+        let streams = |number: u64| Seed(Seed(seed.wrapping_mul(4).wrapping_add(number)).draw());
+        let setting = Setting::draw(&mut streams(0));
+        let mut faults = Faults::draw(&mut streams(1));
+        broken(&mut faults);
+        let chance = streams(2);
+        let world = World::new(streams(3).draw(), shape(&setting), faults);
         let raw = Raw::new(setting.raw_partitions);
         (History { world, raw, setting, lives: Rc::default() }, chance)
     }
@@ -98,7 +97,7 @@ impl History {
             for _ in 0..chance.between(1, 4) {
                 let value = workload.record(chance, self.world.now());
                 let offset = self.world.append_raw(Partition(partition), None, Some(value.clone()));
-                self.raw.add(partition, offset.0, value);
+                self.raw.add(partition, offset.0, value, self.world.now());
             }
             if chance.one_in(20) {
                 self.world.append_raw_hole(Partition(partition));
@@ -160,6 +159,15 @@ fn note(lives: &Lives, role: usize, ended: Result<Outcome, Failure>) -> Result<(
     }
 }
 
+fn shape(setting: &Setting) -> Shape {
+    Shape {
+        raw_partitions: setting.raw_partitions,
+        targets: setting.targets,
+        incarnation: Incarnation(0xfeed),
+        start: LogTime(START),
+    }
+}
+
 fn settings(chance: &mut Seed) -> Settings {
     let mut millis = |from, to| Duration::from_millis(chance.between(from, to));
     let (poll_wait, commit_every) = (millis(20, 200), millis(50, 1_500));
@@ -181,8 +189,8 @@ fn settings(chance: &mut Seed) -> Settings {
 }
 
 /// One history from its seed, until all is done, and what is wrong with it.
-fn run(seed: u64) -> (History, Result<(), String>) {
-    let (mut history, mut chance) = History::new(seed);
+fn run(seed: u64, broken: &dyn Fn(&mut Faults)) -> (History, Result<(), String>) {
+    let (mut history, mut chance) = History::new(seed, broken);
     history.start_workers(&mut chance);
     history.send(&mut chance);
     history.world.heal();
@@ -195,13 +203,15 @@ fn run(seed: u64) -> (History, Result<(), String>) {
     let judged = halted.and_then(|()| history.judge());
     let not_finished = || Err(format!("I16: not finished; exits: {:?}", history.world.exits()));
     let ended = judged.and_then(|()| if is_finished { Ok(()) } else { not_finished() });
+    let ended =
+        ended.and_then(|()| if seed.is_multiple_of(8) { replay::check(&history, seed) } else { Ok(()) });
     (history, ended)
 }
 
 /// As [`run`]; a panic is a failure like any other.
-fn outcome(seed: u64) -> Result<(), String> {
+fn outcome(seed: u64, broken: &dyn Fn(&mut Faults)) -> Result<(), String> {
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        let (history, ended) = run(seed);
+        let (history, ended) = run(seed, broken);
         if ended.is_err() && env::var_os("SEED").is_some() {
             story::tell(&history.world, &history.setting);
         }
@@ -228,7 +238,7 @@ fn seeds() -> Vec<u64> {
 fn whatever_breaks_every_event_is_counted_once_and_lies_in_the_lake_once() {
     let mut failed = Vec::new();
     for seed in seeds() {
-        if let Err(error) = outcome(seed) {
+        if let Err(error) = outcome(seed, &|_| {}) {
             println!("SEED={seed}: {error}");
             failed.push(seed);
         }

@@ -189,8 +189,8 @@ fn cents(amount: i64) -> String {
     format!("{}.{:02}", amount / 100, amount % 100)
 }
 
-/// A value as it was sent, and the event in it, unless it must be refused.
-type Record = (Vec<u8>, Option<Event>);
+/// A value as it was sent, the event in it unless it must be refused, and when it was sent.
+type Record = (Vec<u8>, Option<Event>, i64);
 
 /// The raw log, read once: what each partition holds, by offset.
 #[derive(Debug, Default)]
@@ -203,9 +203,15 @@ impl Raw {
         Raw { records: vec![BTreeMap::new(); partitions as usize] }
     }
 
-    pub(super) fn add(&mut self, partition: u32, offset: u64, value: Vec<u8>) {
+    pub(super) fn add(&mut self, partition: u32, offset: u64, value: Vec<u8>, time: i64) {
         let event = Event::read(&value);
-        self.records[partition as usize].insert(offset, (value, event));
+        self.records[partition as usize].insert(offset, (value, event, time));
+    }
+
+    /// An offset from `below` on that was there at `time` already.
+    pub(super) fn sent_by(&self, partition: u32, time: i64, below: u64) -> Option<u64> {
+        let behind = self.records[partition as usize].range(below..).next();
+        behind.filter(|(_, (_, _, sent))| *sent <= time).map(|(&offset, _)| offset)
     }
 
     pub(super) fn event(&self, partition: u32, offset: u64) -> Option<&Event> {
@@ -215,7 +221,7 @@ impl Raw {
     /// Offsets of a source that have a unit for this target.
     pub(super) fn routed(&self, partition: u32, target: u32, targets: u32) -> Vec<u64> {
         let units = self.records[partition as usize].iter();
-        let routed = units.filter(|(_, (_, event))| {
+        let routed = units.filter(|(_, (_, event, _))| {
             event.as_ref().is_some_and(|event| !event.unit(target, targets).is_empty())
         });
         routed.map(|(&offset, _)| offset).collect()

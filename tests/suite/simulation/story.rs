@@ -29,11 +29,15 @@ fn text_of(topic: Topic, kept: &Kept) -> String {
         return HopOne::decode(value).map_or_else(|error| error.to_string(), |record| hop_one(&record));
     }
     let key = kept.record.key.as_deref().unwrap_or_default();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(char::is_control, " ");
     match kept.record.value {
         Some(_) => format!("{} = {}", text(key), text(value)),
         None => format!("{} gone", text(key)),
     }
+}
+
+/// Readable, whatever it is.
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace(char::is_control, " ")
 }
 
 fn hop_one(record: &HopOne) -> String {

@@ -76,12 +76,21 @@ impl<'a> Walk<'a> {
         match HopOne::decode(value).map_err(|error| error.to_string())? {
             HopOne::Links(links) => {
                 for link in links.links {
+                    let raw = self.raw;
                     let source = self.source(link.source.partition.0);
                     let last = link.last.map(|last| last.0);
                     if last > source.hw {
                         return Err(format!("I21: a link states {last:?}, but {:?} is here", source.hw));
                     }
                     source.hw = source.hw.max(link.below.0.checked_sub(1));
+                    if let Some(time) = link.at_end
+                        && let Some(unsent) = raw.sent_by(link.source.partition.0, time.0, link.below.0)
+                    {
+                        return Err(format!(
+                            "I24: at end by {}, but {unsent} was sent before",
+                            instant(time.0)
+                        ));
+                    }
                     source.time = source.time.max(link.at_end.map(|time| time.0));
                     self.raw_partitions = self.raw_partitions.max(link.raw_partitions);
                     self.move_time();
