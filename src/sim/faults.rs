@@ -6,6 +6,8 @@ use super::Seed;
 /// Chances in a thousand of each call, unless said otherwise. 0 is off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
+    /// Reads and polls give few records at a time, at random.
+    pub cuts: bool,
     /// A read, poll or position fails in passing.
     pub transient: u32,
     /// A call is held up for up to [`Faults::slow_micros`].
@@ -82,9 +84,10 @@ impl Faults {
         Faults::default()
     }
 
-    /// What is broken stays so.
+    /// What is broken stays so, and reads go on to be cut.
     pub(super) fn healed(&self) -> Self {
         Faults {
+            cuts: self.cuts,
             store_overwrites: self.store_overwrites,
             ends_at_last_stable: self.ends_at_last_stable,
             keeps_epoch: self.keeps_epoch,
@@ -97,6 +100,7 @@ impl Faults {
     pub fn draw(chance: &mut Seed) -> Self {
         let mut rate = |most: u64| if chance.one_in(2) { 0 } else { 1 + chance.below(most) as u32 };
         let mut faults = Faults {
+            cuts: true,
             transient: rate(40),
             slow: rate(60),
             slow_micros: 0,

@@ -48,7 +48,8 @@ impl State {
     }
 
     pub(super) fn read(&mut self, at: TopicPartition, from: u64, bytes_max: usize) -> RecordBatch {
-        let count_max = self.chance.between(1, self.batch_max) as usize;
+        let count_max =
+            if self.faults.cuts { self.chance.between(1, self.batch_max) as usize } else { usize::MAX };
         let source = Source { incarnation: self.incarnation(at.topic), partition: at.partition };
         let State { logs, fates, .. } = self;
         logs.entry(at).or_default().read(from, fates, source, bytes_max, count_max)

@@ -17,6 +17,5 @@ mod cli_run;
 mod embedded;
 #[cfg(feature = "embedded")]
 mod objects;
-#[cfg(feature = "embedded")]
 mod port_contract;
 mod simulation;

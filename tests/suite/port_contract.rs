@@ -2,6 +2,10 @@
 //!
 //! Each function gets a fresh, empty log with at least two partitions of every topic. An adapter
 //! calls `log_contract!(|contract| …)` with whatever runs a contract over a log of its own.
+#![cfg_attr(
+    not(feature = "embedded"),
+    expect(unused_macros, unused_imports, dead_code, reason = "the log that needs all of it is not built")
+)]
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -3,6 +3,7 @@
 //! `SEED=n` replays one history, `SEEDS=n` runs so many (500 without it); seeds that once failed stand in
 //! `tests/seeds.txt` and run first. The judges know only what was sent. When the faults stop, all must finish.
 
+mod contract;
 mod lake;
 mod metrics;
 mod mutations;
