@@ -6,8 +6,8 @@
 //! runs them all on one thread.
 
 use crate::model::{
-    CommittedOffset, Incarnation, LogTime, NextOffset, Offset, OutRecord, Partition, RecordBatch, Topic,
-    TopicPartition,
+    CommittedOffset, Incarnation, LogTime, NextOffset, Offset, OutBatch, OutRecord, Partition, RecordBatch,
+    Topic, TopicPartition,
 };
 use std::collections::BTreeMap;
 use std::error;
@@ -192,6 +192,10 @@ pub enum Ended {
 pub trait Transactions {
     fn begin(&mut self) -> Pending<'_, ()>;
     fn send(&mut self, to: TopicPartition, records: Vec<OutRecord>) -> Pending<'_, ()>;
+    /// As [`Transactions::send`], where there are so many that memory for each of them would be felt.
+    fn send_batch(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
+        self.send(to, records.to_records())
+    }
     /// Offsets are the *next* to read. Never empty.
     fn send_offsets(
         &mut self,

@@ -12,7 +12,8 @@ use thalweg::decode::Decoder;
 use thalweg::embedded::EmbeddedLog;
 use thalweg::lake::{Chunk, Decided, Format, Layout, Parquet, Taken};
 use thalweg::model::{
-    EventBatch, NextOffset, OutRecord, Partition, RecordBatch, Role, RoutingVersion, Topic, TopicPartition,
+    EventBatch, NextOffset, OutBatch, OutRecord, Partition, RecordBatch, Role, RoutingVersion, Topic,
+    TopicPartition,
 };
 use thalweg::port::{Consumer, Isolation, Log, Polled, Producer, Transactions};
 use thalweg::route::{Opening, Outgoing, Pace, RoutePosition, Sequence, Session};
@@ -205,75 +206,68 @@ impl Aggregate {
             let lost = counted.late + counted.future + counted.duplicates + counted.holes;
             ensure!(lost == 0, "all events count: {counted:?}");
         }
-        let targets = self.targets.iter_mut().zip(&self.next);
-        let written: Vec<(Partition, Transaction)> = times.of(Stage::Rows, || {
-            targets.map(|(target, &next)| (target.partition(), target.prepare(next))).collect()
-        });
-        written.iter().for_each(|(_, transaction)| note(transaction, commit));
-        times.of(Stage::AggregateWrite, || self.write(&written))?;
-        times.of(Stage::Rows, || {
-            let targets = self.targets.iter_mut().zip(&written);
-            targets.for_each(|(target, (_, transaction))| target.fold(transaction.next));
-            drop(written);
-        });
-        Ok(())
-    }
-
-    /// As the worker does.
-    fn write(&mut self, written: &[(Partition, Transaction)]) -> anyhow::Result<()> {
-        let transactions = &mut self.transactions;
-        now(transactions.begin())?;
-        for &(partition, ref transaction) in written {
-            for (topic, records) in in_order(transaction) {
-                if !records.is_empty() {
-                    now(transactions.send(TopicPartition { topic, partition }, records.clone()))?;
-                }
-            }
+        now(self.transactions.begin())?;
+        let mut offsets = BTreeMap::new();
+        for (target, &next) in self.targets.iter_mut().zip(&self.next) {
+            let partition = target.partition();
+            let written = times.of(Stage::Rows, || target.prepare(next));
+            note(&written, commit);
+            offsets.insert(partition, next);
+            times.of(Stage::AggregateWrite, || send(&mut *self.transactions, partition, written))?;
         }
-        let Some(member) = self.consumer.membership() else { bail!("the consumer is a member") };
-        let offsets: BTreeMap<_, _> =
-            written.iter().map(|(at, transaction)| (*at, transaction.next)).collect();
-        now(transactions.send_offsets(&offsets, &member))?;
-        now(transactions.commit())?;
+        times.of(Stage::AggregateWrite, || {
+            let Some(member) = self.consumer.membership() else { bail!("the consumer is a member") };
+            now(self.transactions.send_offsets(&offsets, &member))?;
+            now(self.transactions.commit())
+        })?;
+        times.of(Stage::Rows, || {
+            self.targets.iter_mut().zip(&self.next).for_each(|(target, &next)| target.fold(next));
+        });
         Ok(())
     }
 }
 
-pub(crate) fn in_order(transaction: &Transaction) -> impl Iterator<Item = (Topic, &Vec<OutRecord>)> {
-    let histories = transaction.histories.iter().map(|(&place, records)| (Topic::History(place), records));
-    let before = [(Topic::SetAside, &transaction.set_aside)];
-    let behind = [(Topic::Metrics, &transaction.metrics), (Topic::State, &transaction.state)];
-    before.into_iter().chain(histories).chain(behind)
+/// As the worker does.
+fn send(to: &mut dyn Transactions, partition: Partition, written: Transaction) -> anyhow::Result<()> {
+    let Transaction { state, metrics, set_aside, histories, .. } = written;
+    let histories = histories.into_iter().map(|(place, records)| (Topic::History(place), records));
+    let mut order = vec![(Topic::SetAside, set_aside)];
+    order.extend(histories);
+    order.extend([(Topic::Metrics, metrics), (Topic::State, state)]);
+    for (topic, records) in order.into_iter().filter(|(_, records)| !records.is_empty()) {
+        now(to.send_batch(TopicPartition { topic, partition }, records))?;
+    }
+    Ok(())
 }
 
 fn note(transaction: &Transaction, commit: &mut Commit) {
-    for record in &transaction.metrics {
-        match kind(record) {
+    for record in transaction.metrics.iter() {
+        match kind(record.key) {
             Some(true) => commit.vendor_rows += 1,
             Some(false) => commit.product_rows += 1,
             None => {}
         }
     }
-    for record in &transaction.state {
-        match kind(record) {
+    for record in transaction.state.iter() {
+        match kind(record.key) {
             Some(true) => commit.vendor_panes += 1,
             Some(false) => commit.product_panes += 1,
             None => {}
         }
     }
-    commit.bytes += in_order(transaction).flat_map(|(_, records)| records).map(weight).sum::<usize>();
+    let batches = [&transaction.state, &transaction.metrics, &transaction.set_aside];
+    commit.bytes +=
+        batches.into_iter().chain(transaction.histories.values()).map(OutBatch::bytes).sum::<usize>();
 }
 
 /// Of a vendor (or of a product)? Positions and commit records are of none.
-fn kind(record: &OutRecord) -> Option<bool> {
-    let key = record.key.as_deref().unwrap_or_default();
+fn kind(key: &[u8]) -> Option<bool> {
     let name = key.strip_prefix(b"{\"aggregate\":\"")?;
     Some(name.starts_with(b"vendor"))
 }
 
-pub(crate) fn weight(record: &OutRecord) -> usize {
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    [&record.key, &record.value].iter().map(|part| part.as_ref().map_or(0, Vec::len)).sum::<usize>() + headers
+fn weight(record: &OutRecord) -> usize {
+    [&record.key, &record.value].iter().map(|part| part.as_ref().map_or(0, Vec::len)).sum()
 }
 
 /// The lake over the raw log; files stay in memory and are thrown away.

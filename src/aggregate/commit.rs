@@ -3,12 +3,12 @@
 use super::calendar::{Bounds, EVER};
 use super::commit_record::{COMMIT_KEY, CommitRecord, Dedup, SourceRecord};
 use super::duplicates::Duplicates;
-use super::entities::{EntityId, PaneId, state_key};
+use super::entities::{EntityId, PaneId, state_key, write_state_key};
 use super::pane::Pane;
 use super::rows::{Frame, row_key};
 use super::series::{SeriesKind, rolling_end};
 use super::target::Target;
-use crate::model::{NextOffset, OutRecord};
+use crate::model::{NextOffset, OutBatch};
 use crate::topology::{Aggregate, Micros, WindowKind};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 /// `state`, the position the last of `metrics`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Transaction {
-    pub state: Vec<OutRecord>,
-    pub set_aside: Vec<OutRecord>,
-    pub histories: BTreeMap<u16, Vec<OutRecord>>,
-    pub metrics: Vec<OutRecord>,
+    pub state: OutBatch,
+    pub set_aside: OutBatch,
+    pub histories: BTreeMap<u16, OutBatch>,
+    pub metrics: OutBatch,
     /// Of the repartition partition: the next to read.
     pub next: NextOffset,
     /// Rows that were written, and rows that were taken back.
@@ -75,16 +75,12 @@ impl Target {
             let entity = self.entities.get(touched.entity);
             for (id, pane) in &touched.panes {
                 let series = &self.series[usize::from(entity.aggregate)][usize::from(id.series)];
-                let key = state_key(&entity.prefix, series, id.start);
-                to.state.push(OutRecord {
-                    key: Some(key),
-                    value: Some(pane.encode(to.next)),
-                    headers: vec![],
-                });
+                let key = |out: &mut Vec<u8>| write_state_key(out, &entity.prefix, series, id.start);
+                to.state.push(None, key, |out| pane.write(to.next, out));
                 if let SeriesKind::Calendar { kind, .. } = series.kind {
                     let bounds =
                         if kind == WindowKind::Ever { EVER } else { calendar.window(kind, id.start) };
-                    to.metrics.push(frame.row(entity.aggregate, &entity.prefix, kind, bounds, pane));
+                    frame.write_row(&mut to.metrics, entity.aggregate, &entity.prefix, (kind, bounds), pane);
                     to.rows += 1;
                 }
             }
@@ -149,7 +145,7 @@ impl Target {
         match sum {
             Some(sum) => {
                 let bounds = Bounds { start: end - length, end };
-                to.metrics.push(frame.row(entity.aggregate, &entity.prefix, kind, bounds, &sum));
+                frame.write_row(&mut to.metrics, entity.aggregate, &entity.prefix, (kind, bounds), &sum);
                 to.rows += 1;
             }
             None => {
@@ -159,7 +155,7 @@ impl Target {
                 });
                 // A torn transaction may have shown a row that the base never had.
                 if had_row || self.is_torn() {
-                    to.metrics.push(tombstone(row_key(&entity.prefix, kind, None)));
+                    to.metrics.push_tombstone(&row_key(&entity.prefix, kind, None));
                     to.tombstones += 1;
                 }
             }
@@ -183,9 +179,9 @@ impl Target {
             for &(id, pane) in &panes[panes.len() - count..] {
                 let entity = self.entities.get(id);
                 let series = &self.series[usize::from(entity.aggregate)][usize::from(pane.series)];
-                to.state.push(tombstone(state_key(&entity.prefix, series, pane.start)));
+                to.state.push_tombstone(&state_key(&entity.prefix, series, pane.start));
                 if let SeriesKind::Calendar { kind, .. } = series.kind {
-                    to.metrics.push(tombstone(row_key(&entity.prefix, kind, Some(pane.start))));
+                    to.metrics.push_tombstone(&row_key(&entity.prefix, kind, Some(pane.start)));
                     to.tombstones += 1;
                 }
             }
@@ -206,8 +202,8 @@ impl Target {
 
     fn write_position(&self, to: &mut Transaction) {
         let commit = self.commit + 1;
-        to.metrics.push(self.frame(to.next).position(commit, &self.sources));
-        let histories: usize = to.histories.values().map(Vec::len).sum();
+        self.frame(to.next).write_position(&mut to.metrics, commit, &self.sources);
+        let histories: usize = to.histories.values().map(OutBatch::len).sum();
         let start = self.duplicates.as_ref().and_then(Duplicates::start);
         let record = CommitRecord {
             commit,
@@ -216,8 +212,7 @@ impl Target {
             sources: SourceRecord::from(&self.sources),
             dedup: start.map(|(from, sources)| Dedup { from: from.0, sources: SourceRecord::from(sources) }),
         };
-        let (key, value) = (Some(COMMIT_KEY.to_vec()), Some(record.encode()));
-        to.state.push(OutRecord { key, value, headers: vec![] });
+        to.state.push(None, |out| out.extend_from_slice(COMMIT_KEY), |out| out.extend(record.encode()));
     }
 
     /// The transaction is committed: the overlay becomes the base.
@@ -294,8 +289,4 @@ impl Target {
 /// No window ends later than this at `now`: the longest pane is a day.
 fn latest_end(now: Micros) -> Micros {
     rolling_end(now, 86_400_000_000)
-}
-
-fn tombstone(key: Vec<u8>) -> OutRecord {
-    OutRecord { key: Some(key), value: None, headers: vec![] }
 }

@@ -259,13 +259,17 @@ fn range(panes: &[(PaneId, Pane)], series: u16) -> &[(PaneId, Pane)] {
 }
 
 /// Key of a pane's record in `state`: prefix, a zero byte (JSON has none), the series' name, another, the start.
+pub(crate) fn write_state_key(out: &mut Vec<u8>, prefix: &[u8], series: &Series, start: Micros) {
+    out.extend_from_slice(prefix);
+    out.push(0);
+    out.extend_from_slice(series.name.as_bytes());
+    out.push(0);
+    out.extend_from_slice(&start.to_be_bytes());
+}
+
 pub(crate) fn state_key(prefix: &[u8], series: &Series, start: Micros) -> Vec<u8> {
-    let mut key = Vec::with_capacity(prefix.len() + series.name.len() + 10);
-    key.extend_from_slice(prefix);
-    key.push(0);
-    key.extend_from_slice(series.name.as_bytes());
-    key.push(0);
-    key.extend_from_slice(&start.to_be_bytes());
+    let mut key = Vec::new();
+    write_state_key(&mut key, prefix, series, start);
     key
 }
 

@@ -196,12 +196,13 @@ impl Pane {
         }
     }
 
-    pub(crate) fn encode(&self, at: NextOffset) -> Vec<u8> {
-        let mut to = Writer::default();
+    /// Appends its record, which stands at `at`.
+    pub(crate) fn write(&self, at: NextOffset, out: &mut Vec<u8>) {
+        let mut to = Writer { bytes: std::mem::take(out) };
         to.varint(at.0);
         to.varint(self.cells.len() as u64);
         self.cells.iter().for_each(|cell| write_cell(cell, &mut to));
-        to.bytes
+        *out = to.bytes;
     }
 
     pub(crate) fn decode(bytes: &[u8], slots: &[Slot]) -> Result<Pane, Damaged> {
@@ -325,7 +326,9 @@ mod tests {
     }
 
     fn bytes(pane: &Pane) -> Vec<u8> {
-        pane.encode(NextOffset(7))
+        let mut out = Vec::new();
+        pane.write(NextOffset(7), &mut out);
+        out
     }
 
     proptest! {

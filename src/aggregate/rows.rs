@@ -6,7 +6,7 @@
 use super::calendar::{Bounds, EVER};
 use super::pane::{Cell, Kept, Pane, wide};
 use crate::model::{
-    NextOffset, OutRecord, Partition, power_of_ten, write_double, write_exact, write_json_string,
+    NextOffset, OutBatch, Partition, power_of_ten, write_double, write_exact, write_json_string,
     write_quotient,
 };
 use crate::topology::{Aggregate, Function, Micros, Scalar, SlotOrigin, Topology, WindowKind};
@@ -70,8 +70,6 @@ pub(crate) struct Frame<'a> {
     /// `,"as_of":…}`
     as_of: Vec<u8>,
     windows: Vec<WindowText>,
-    /// Length of the last row.
-    len: usize,
 }
 
 /// A window as its rows spell it.
@@ -112,26 +110,29 @@ impl<'a> Frame<'a> {
         at: NextOffset,
     ) -> Self {
         let as_of = format!(",\"as_of\":{{\"partition\":{partition},\"offset\":{at}}}}}").into_bytes();
-        Frame { topology, plans, partition, at, as_of, windows: Vec::new(), len: 0 }
+        Frame { topology, plans, partition, at, as_of, windows: Vec::new() }
     }
 
-    pub(crate) fn row(
+    pub(crate) fn write_row(
         &mut self,
+        to: &mut OutBatch,
         aggregate: u16,
         prefix: &[u8],
-        kind: WindowKind,
-        bounds: Bounds,
+        (kind, bounds): (WindowKind, Bounds),
         pane: &Pane,
-    ) -> OutRecord {
+    ) {
         let window = self.window(kind, bounds);
-        let WindowText { key, value, .. } = &self.windows[window];
-        let key = [prefix, key].concat();
-        let mut out = Vec::with_capacity(self.len + 16);
-        out.extend_from_slice(value);
-        self.write_values(&mut out, usize::from(aggregate), pane);
-        out.extend_from_slice(&self.as_of);
-        self.len = out.len();
-        OutRecord { key: Some(key), value: Some(out), headers: vec![("schema".into(), ROW_SCHEMA.into())] }
+        let WindowText { key: key_end, value: begin, .. } = &self.windows[window];
+        let key = |out: &mut Vec<u8>| {
+            out.extend_from_slice(prefix);
+            out.extend_from_slice(key_end);
+        };
+        let value = |out: &mut Vec<u8>| {
+            out.extend_from_slice(begin);
+            self.write_values(out, usize::from(aggregate), pane);
+            out.extend_from_slice(&self.as_of);
+        };
+        to.push(Some(ROW_SCHEMA), key, value);
     }
 
     /// The place of the window's text, which most rows find made.
@@ -195,7 +196,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The last record of every transaction in `metrics`: maps `as_of` to positions of the raw log.
-    pub(crate) fn position(&self, commit: u64, sources: &super::sources::Sources) -> OutRecord {
+    pub(crate) fn write_position(&self, to: &mut OutBatch, commit: u64, sources: &super::sources::Sources) {
         let time = |time: Option<Micros>| time.map_or("null".into(), |time| format!("\"{}\"", instant(time)));
         let current = sources.incarnations.last();
         let of = sources.states.iter().filter(|(source, _)| Some(&source.incarnation) == current);
@@ -209,11 +210,12 @@ impl<'a> Frame<'a> {
             time(sources.floor),
             next.collect::<Vec<_>>().join(",")
         );
-        OutRecord {
-            key: Some(format!("{{\"position\":{}}}", self.partition).into_bytes()),
-            value: Some(value.into_bytes()),
-            headers: vec![("schema".into(), POSITION_SCHEMA.into())],
-        }
+        let key = format!("{{\"position\":{}}}", self.partition);
+        to.push(
+            Some(POSITION_SCHEMA),
+            |out| out.extend(key.into_bytes()),
+            |out| out.extend(value.into_bytes()),
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use super::rows::{RowPlan, instant};
 use super::series::{Place, Series, SeriesKind};
 use super::sources::{Halt, Sources, Verdict};
 use crate::model::{
-    Block, Damaged, HopOne, LogTime, NextOffset, Offset, OutRecord, Partition, RoutingVersion, Unit,
+    Block, Damaged, HopOne, LogTime, NextOffset, Offset, OutBatch, Partition, RoutingVersion, Unit,
     mutation::{self, Mutation},
 };
 use crate::topology::{EventId, Micros, Topology};
@@ -68,8 +68,8 @@ pub struct Target {
     pub(crate) committed: NextOffset,
     /// The first transaction after a restore must not end before this.
     pub(crate) not_before: NextOffset,
-    pub(crate) set_aside: Vec<OutRecord>,
-    pub(crate) histories: BTreeMap<u16, Vec<OutRecord>>,
+    pub(crate) set_aside: OutBatch,
+    pub(crate) histories: BTreeMap<u16, OutBatch>,
     pub(crate) counted: Counted,
 }
 
@@ -93,7 +93,7 @@ impl Target {
             commit: 0,
             committed: NextOffset(0),
             not_before: NextOffset(0),
-            set_aside: Vec::new(),
+            set_aside: OutBatch::default(),
             histories: BTreeMap::new(),
             counted: Counted::default(),
             topology,
@@ -183,9 +183,8 @@ impl Target {
             self.row(taking, unit, row as usize, &mut late)?;
         }
         for row in &taking.block.history[unit.history.start as usize..unit.history.end as usize] {
-            let record =
-                OutRecord { key: Some(row.key.clone()), value: Some(row.value.clone()), headers: vec![] };
-            self.histories.entry(row.history).or_default().push(record);
+            let to = self.histories.entry(row.history).or_default();
+            to.push(None, |out| out.extend_from_slice(&row.key), |out| out.extend_from_slice(&row.value));
         }
         if !late.is_empty() {
             self.counted.late += late.len() as u64;
@@ -317,8 +316,8 @@ impl Target {
             "{{\"coordinate\":{coordinate},\"target\":{partition},\"reason\":\"{reason}\"{late},\
              \"event_time\":\"{event_time}\"}}"
         );
-        let headers = vec![("schema".into(), b"set-aside.v1".to_vec())];
-        self.set_aside.push(OutRecord { key: Some(key.into()), value: Some(value.into()), headers });
+        let key = |out: &mut Vec<u8>| out.extend(key.into_bytes());
+        self.set_aside.push(Some("set-aside.v1"), key, |out| out.extend(value.into_bytes()));
     }
 
     /// A transaction that ended before `next` is off, but a late end of another one may have shown readers a part of

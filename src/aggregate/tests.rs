@@ -150,9 +150,9 @@ impl World {
     fn commit(&mut self, target: &mut Target, next: NextOffset) {
         let transaction = target.prepare(next);
         target.fold(next);
-        self.state.extend(transaction.state);
-        self.set_aside.extend(transaction.set_aside);
-        for record in transaction.metrics {
+        self.state.extend(transaction.state.to_records());
+        self.set_aside.extend(transaction.set_aside.to_records());
+        for record in transaction.metrics.to_records() {
             match record.value {
                 Some(value) => self.metrics.insert(record.key.unwrap(), value),
                 None => self.metrics.remove(&record.key.unwrap()),
@@ -229,7 +229,7 @@ fn troubled(log: &[(LogTime, Vec<u8>)], chance: &[u8]) -> World {
             4 => (target, at) = world.restore(log),
             5 => {
                 // A torn commit: its panes became visible, and nothing of what is written behind them.
-                let mut torn = target.prepare(NextOffset(at as u64)).state;
+                let mut torn = target.prepare(NextOffset(at as u64)).state.to_records();
                 torn.pop();
                 torn.retain(|record| record.value.is_some());
                 world.state.extend(torn);
@@ -418,14 +418,15 @@ fn the_commit_record_is_the_last_of_state_and_the_position_the_last_of_metrics()
 
     let transaction = target.prepare(NextOffset(2));
 
-    assert_eq!(transaction.state.last().unwrap().key.as_deref(), Some(COMMIT_KEY));
-    let position = transaction.metrics.last().unwrap();
+    let (state, metrics) = (transaction.state.to_records(), transaction.metrics.to_records());
+    assert_eq!(state.last().unwrap().key.as_deref(), Some(COMMIT_KEY));
+    let position = metrics.last().unwrap();
     assert_eq!(position.key.as_deref(), Some(&b"{\"position\":0}"[..]));
     let value = String::from_utf8(position.value.clone().unwrap()).unwrap();
     let expected = "{\"commit\":1,\"offset\":2,\"now\":\"2024-10-04T12:00:00Z\",\
                     \"floor\":\"2024-10-04T12:00:00Z\",\"sources\":{\"0\":1}}";
     assert_eq!(value, expected);
-    let record = CommitRecord::decode(transaction.state.last().unwrap().value.as_ref().unwrap()).unwrap();
-    let written = transaction.state.len() + transaction.metrics.len();
+    let record = CommitRecord::decode(state.last().unwrap().value.as_ref().unwrap()).unwrap();
+    let written = state.len() + metrics.len();
     assert_eq!((record.commit, record.next, record.records), (1, 2, written as u64));
 }

@@ -154,14 +154,15 @@ impl Cores {
     fn commit(&mut self) {
         for TargetLog { target, next } in &mut self.targets {
             let transaction = target.prepare(*next);
-            for record in transaction.metrics {
-                let key = record.key.unwrap_or_default();
+            for record in transaction.metrics.iter() {
                 match record.value {
-                    Some(value) => self.live.insert(key, value),
-                    None => self.live.remove(&key),
+                    Some(value) => self.live.insert(record.key.to_vec(), value.to_vec()),
+                    None => self.live.remove(record.key),
                 };
             }
-            self.set_aside.extend(transaction.set_aside.into_iter().filter_map(|record| record.value));
+            let set_aside =
+                transaction.set_aside.iter().filter_map(|record| record.value.map(<[u8]>::to_vec));
+            self.set_aside.extend(set_aside);
             target.fold(*next);
         }
     }

@@ -7,7 +7,7 @@ use super::{
     ready,
     writer::{Changes, Job},
 };
-use crate::model::{NextOffset, OutRecord, Partition, TopicPartition};
+use crate::model::{NextOffset, OutBatch, OutRecord, Partition, TopicPartition};
 use crate::port::{self, Ended, Failure, Membership, Pending, Reaction};
 use std::collections::BTreeMap;
 use std::mem;
@@ -57,6 +57,16 @@ impl Transactions {
         Ok(())
     }
 
+    fn send_batch_now(&mut self, to: TopicPartition, records: &OutBatch) -> Result<(), Error> {
+        self.inner.store.source(to)?;
+        let runs = self.open()?.0.appends.entry(to).or_default();
+        for record in records.iter() {
+            let headers = record.headers().map(|(name, value)| (name.as_bytes(), value));
+            runs.push(None, Some(record.key), record.value, headers);
+        }
+        Ok(())
+    }
+
     fn send_offsets_now(
         &mut self,
         offsets: &BTreeMap<Partition, NextOffset>,
@@ -97,6 +107,10 @@ impl port::Transactions for Transactions {
 
     fn send(&mut self, to: TopicPartition, records: Vec<OutRecord>) -> Pending<'_, ()> {
         ready(self.send_now(to, &records))
+    }
+
+    fn send_batch(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
+        ready(self.send_batch_now(to, &records))
     }
 
     fn send_offsets(

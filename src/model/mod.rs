@@ -3,6 +3,7 @@
 //! What passes from room to room is one of these. They hold no I/O, no clock and no policy: a
 //! [`Block`] knows how its bytes lie, not when one is sent.
 
+mod batch;
 mod block;
 mod event;
 mod key;
@@ -14,6 +15,7 @@ mod record;
 mod rejection;
 mod wire;
 
+pub use batch::*;
 pub use block::*;
 pub use event::*;
 pub use key::*;

@@ -12,7 +12,7 @@
 use super::{Context, Counts, Halt, Outcome};
 use crate::aggregate::{Limits, Rebuilding, Restoring, Target, Transaction};
 use crate::model::{
-    HopOne, LogTime, NextOffset, Offset, OutRecord, Partition, RecordBatch, Role, Topic, TopicPartition,
+    HopOne, LogTime, NextOffset, Offset, OutBatch, Partition, RecordBatch, Role, Topic, TopicPartition,
 };
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
 use std::collections::BTreeMap;
@@ -312,7 +312,7 @@ impl<'a> Member<'a> {
             let target = target.expect("a partition is dropped only between commits");
             for (topic, records) in in_order(target.prepare(next)) {
                 if !records.is_empty() {
-                    transactions.send(TopicPartition { topic, partition }, records).await?;
+                    transactions.send_batch(TopicPartition { topic, partition }, records).await?;
                 }
             }
         }
@@ -413,19 +413,20 @@ impl Held {
 /// The order in which a transaction is written. A late end of another one may commit the first part of it and nothing
 /// else, so: panes first, because they tell the next owner how far readers were shown; a row's tombstone before its
 /// pane's, because nobody would bury the row of a pane that is gone; the commit record and the position last.
-fn in_order(transaction: Transaction) -> Vec<(Topic, Vec<OutRecord>)> {
+fn in_order(transaction: Transaction) -> Vec<(Topic, OutBatch)> {
     let Transaction { state: mut panes, metrics: mut rows, set_aside, histories, .. } = transaction;
-    let record = panes.pop().expect("a transaction has a commit record");
-    let position = rows.pop().expect("a transaction has a position");
-    let buried = panes.split_off(panes.partition_point(|pane| pane.value.is_some()));
+    // A transaction always has a commit record and a position.
+    let record = panes.split_off(panes.len() - 1);
+    let position = rows.split_off(rows.len() - 1);
+    let buried = panes.split_off(panes.before_tombstones());
     let histories = histories.into_iter().map(|(history, records)| (Topic::History(history), records));
     let mut order = vec![(Topic::State, panes), (Topic::SetAside, set_aside)];
     order.extend(histories);
     order.extend([
         (Topic::Metrics, rows),
         (Topic::State, buried),
-        (Topic::State, vec![record]),
-        (Topic::Metrics, vec![position]),
+        (Topic::State, record),
+        (Topic::Metrics, position),
     ]);
     order
 }
