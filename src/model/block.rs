@@ -132,10 +132,7 @@ impl HopOne {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writer::default();
         match self {
-            HopOne::Block(block) => {
-                to.u8(1);
-                block.write(&mut to);
-            }
+            HopOne::Block(block) => block.write(&mut to),
             HopOne::Links(links) => {
                 to.u8(2);
                 to.varint(links.links.len() as u64);
@@ -210,6 +207,14 @@ impl HopOne {
     }
 }
 
+/// A block's record up to its texts.
+pub(super) fn write_head(to: &mut Writer, source: Source, version: RoutingVersion, prev: Option<Offset>) {
+    to.u8(1);
+    write_source(to, source);
+    to.u64(version.0);
+    to.option(prev.map(|prev| prev.0));
+}
+
 fn write_source(to: &mut Writer, source: Source) {
     to.u128(source.incarnation.0);
     to.varint(u64::from(source.partition.0));
@@ -236,9 +241,7 @@ fn read_u32(from: &mut Reader<'_>) -> Result<u32, Damaged> {
 
 impl Block {
     fn write(&self, to: &mut Writer) {
-        write_source(to, self.source);
-        to.u64(self.version.0);
-        to.option(self.prev.map(|prev| prev.0));
+        write_head(to, self.source, self.version, self.prev);
         to.varint(self.texts.len() as u64);
         self.texts.iter().for_each(|text| to.blob(text));
         to.varint(self.keys.len() as u64);

@@ -5,6 +5,7 @@
 
 mod batch;
 mod block;
+mod block_writer;
 mod event;
 mod key;
 mod limits;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use batch::*;
 pub use block::*;
+pub use block_writer::BlockWriter;
 pub use event::*;
 pub use key::*;
 pub use limits::*;

@@ -12,9 +12,7 @@ pub(super) fn holds<'a>(condition: &Condition, column: impl Fn(usize) -> Datum<'
 
 fn check(test: &Check, value: Datum<'_>) -> bool {
     match test {
-        Check::OneOf(literals) => {
-            literals.iter().any(|literal| compare(value, literal) == Some(Ordering::Equal))
-        }
+        Check::OneOf(literals) => literals.iter().any(|literal| is_equal(value, literal)),
         Check::Present(wanted) => value.is_present() == *wanted,
         Check::AtLeast(literal) => compare(value, literal).is_some_and(Ordering::is_ge),
         Check::AtMost(literal) => compare(value, literal).is_some_and(Ordering::is_le),
@@ -22,6 +20,14 @@ fn check(test: &Check, value: Datum<'_>) -> bool {
         Check::Below(literal) => compare(value, literal).is_some_and(Ordering::is_lt),
         Check::All(tests) => tests.iter().all(|test| check(test, value)),
         Check::Not(test) => !check(test, value),
+    }
+}
+
+/// As [`compare`], but texts of another length are told apart at once.
+fn is_equal(value: Datum<'_>, literal: &Literal) -> bool {
+    match (value, literal) {
+        (Datum::Text(value), Literal::Text(literal)) => value == literal.as_bytes(),
+        (value, literal) => compare(value, literal) == Some(Ordering::Equal),
     }
 }
 

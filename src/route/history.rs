@@ -4,60 +4,72 @@ use super::contribution::{Datum, Event};
 use super::key_table::text;
 use super::plan::Plan;
 use crate::model::{
-    Column, Coordinate, HistoryRow, begin_key, begin_member, write_json_string, write_member,
-    write_time_micros,
+    Column, Coordinate, begin_key, begin_member, write_json_string, write_member, write_time_micros,
 };
 use crate::topology::{Field, FieldType, History, Scalar};
 
-/// What the history says about the event: `None` if it does not select it, `Some(None)` if a `by` field is absent.
-pub(super) fn row_of(
-    plan: &Plan,
-    place: usize,
-    event: Event<'_>,
-    tenant: &str,
-) -> Option<Option<(u32, HistoryRow)>> {
-    let topology = &plan.topology;
-    let history = &topology.histories[place];
-    if !event.satisfies(&history.when) {
-        return None;
-    }
-    if history.by.iter().any(|&field| !event.field(field).is_present()) {
-        return Some(None);
-    }
-    let mut key = Vec::with_capacity(128);
-    begin_key(&mut key, "history", &history.name, tenant);
-    for &field in &history.by {
-        let named = &topology.events.fields[field];
-        let scalar = scalar_of(named);
-        write_member(&mut key, &named.name, text(&text_of(event.field(field), scalar)));
-    }
-    key.push(b'}');
-    // All records of one entity stand in one partition, so only the key up to `by` decides.
-    let target = plan.target(&key);
-    key.extend_from_slice(b",\"event_id\":");
-    write_json_string(&mut key, &event_id(event));
-    key.push(b'}');
-    let history_row = HistoryRow {
-        history: u16::try_from(place).expect("a topology has few histories"),
-        key,
-        value: value_of(&topology.events.fields, history, event),
-    };
-    Some(Some((target, history_row)))
+/// A history's record of one event, in memory that is used again.
+#[derive(Default)]
+pub(super) struct HistoryRecord {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    text: Vec<u8>,
 }
 
-fn event_id(event: Event<'_>) -> String {
+impl HistoryRecord {
+    /// Writes what the history says about the event, and says to which target: `None` if it does not select it,
+    /// `Some(None)` if a `by` field is absent.
+    pub(super) fn write(
+        &mut self,
+        plan: &Plan,
+        place: usize,
+        event: Event<'_>,
+        tenant: &str,
+    ) -> Option<Option<u32>> {
+        let topology = &plan.topology;
+        let history = &topology.histories[place];
+        if !event.satisfies(&history.when) {
+            return None;
+        }
+        if history.by.iter().any(|&field| !event.field(field).is_present()) {
+            return Some(None);
+        }
+        let HistoryRecord { key, value, text: scratch } = self;
+        key.clear();
+        begin_key(key, "history", &history.name, tenant);
+        for &field in &history.by {
+            let named = &topology.events.fields[field];
+            scratch.clear();
+            event.field(field).write_text(scratch, scalar_of(named));
+            write_member(key, &named.name, text(scratch));
+        }
+        key.push(b'}');
+        // All records of one entity stand in one partition, so only the key up to `by` decides.
+        let target = plan.target(key);
+        key.extend_from_slice(b",\"event_id\":");
+        write_event_id(key, event);
+        key.push(b'}');
+        value.clear();
+        write_value(value, &topology.events.fields, history, event);
+        Some(Some(target))
+    }
+}
+
+fn write_event_id(out: &mut Vec<u8>, event: Event<'_>) {
     let batch = event.batch;
     match batch.event_id[event.row].get(&batch.bytes) {
-        Some(id) => text(id).to_owned(),
-        None => Coordinate { source: batch.source, offset: batch.offset[event.row] }.to_string(),
+        Some(id) => write_json_string(out, text(id)),
+        None => {
+            let coordinate = Coordinate { source: batch.source, offset: batch.offset[event.row] };
+            write_json_string(out, &coordinate.to_string());
+        }
     }
 }
 
-fn value_of(fields: &[Field], history: &History, event: Event<'_>) -> Vec<u8> {
+fn write_value(out: &mut Vec<u8>, fields: &[Field], history: &History, event: Event<'_>) {
     let batch = event.batch;
-    let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"event_time\":\"");
-    write_time_micros(&mut out, batch.event_time[event.row].0);
+    write_time_micros(out, batch.event_time[event.row].0);
     let source = batch.source;
     out.extend_from_slice(
         format!(
@@ -67,11 +79,10 @@ fn value_of(fields: &[Field], history: &History, event: Event<'_>) -> Vec<u8> {
         .as_bytes(),
     );
     for &field in &history.columns {
-        begin_member(&mut out, &fields[field].name);
-        write_field(&mut out, &fields[field], event, &batch.columns[field], event.row);
+        begin_member(out, &fields[field].name);
+        write_field(out, &fields[field], event, &batch.columns[field], event.row);
     }
     out.extend_from_slice(b"}}");
-    out
 }
 
 /// One field as JSON: `null` if absent, numbers as strings at their scale, lists as arrays, maps as objects.
@@ -132,14 +143,14 @@ fn write_scalar(out: &mut Vec<u8>, value: Datum<'_>, scalar: Scalar) {
         (Datum::Absent, _) => out.extend_from_slice(b"null"),
         // The exact bytes of a JSON value, and true and false, are JSON already.
         (Datum::Text(_), Scalar::Json) | (Datum::Number(_), Scalar::Bool) => value.write_text(out, scalar),
-        (value, scalar) => write_json_string(out, text(&text_of(value, scalar))),
+        (Datum::Text(value), _) => write_json_string(out, text(value)),
+        // Nothing in a number, a time or a date needs an escape.
+        (Datum::Number(_) | Datum::Double(_), scalar) => {
+            out.push(b'"');
+            value.write_text(out, scalar);
+            out.push(b'"');
+        }
     }
-}
-
-fn text_of(value: Datum<'_>, scalar: Scalar) -> Vec<u8> {
-    let mut out = Vec::new();
-    value.write_text(&mut out, scalar);
-    out
 }
 
 /// Histories are keyed by scalars only.

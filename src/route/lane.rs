@@ -2,11 +2,11 @@
 
 use super::builder::Builder;
 use super::contribution::{Event, for_each};
-use super::history;
+use super::history::HistoryRecord;
 use super::key_table::{KeyTable, text};
 use super::plan::Plan;
 use super::session::Tally;
-use crate::model::{Block, EventBatch, NextOffset, Offset, Partition, Source};
+use crate::model::{EventBatch, NextOffset, Offset, Partition, Source};
 
 pub(super) struct Lane {
     pub(super) source: Source,
@@ -21,6 +21,7 @@ pub(super) struct Lane {
     /// Targets that the event at hand has rows for.
     touched: Vec<u32>,
     tenant: Vec<u8>,
+    history: HistoryRecord,
 }
 
 impl Lane {
@@ -28,23 +29,24 @@ impl Lane {
         Lane {
             source,
             position: at,
-            builders: last.iter().map(|_| Builder::new()).collect(),
+            builders: last.iter().map(|_| Builder::default()).collect(),
             last,
             keys: KeyTable::new(),
             blocks: 0,
             touched: Vec::new(),
             tenant: Vec::new(),
+            history: HistoryRecord::default(),
         }
     }
 
-    /// Takes a batch that begins at or behind the position; blocks that have grown to `block_bytes` go to `full`.
+    /// Takes a batch that begins at or behind the position; records of blocks that have grown to `block_bytes` go to `full`.
     pub(super) fn take(
         &mut self,
         plan: &Plan,
         batch: &EventBatch,
         block_bytes: usize,
         tally: &mut Tally,
-        full: &mut impl FnMut(Partition, Block),
+        full: &mut impl FnMut(Partition, Vec<u8>),
     ) {
         self.keys.bound();
         let mut values = Vec::new();
@@ -71,25 +73,32 @@ impl Lane {
         let offset = event.batch.offset[event.row];
         for (place, aggregate) in plan.topology.aggregates.iter().enumerate() {
             tally.overflowed += for_each(aggregate, event, values, |element, values| {
-                let Some(entry) = self.keys.find(plan, place, tenant, values) else {
+                let Some((entry, prefix)) = self.keys.find(plan, place, tenant, values) else {
                     tally.no_key += 1;
                     return;
                 };
                 let target = entry.target as usize;
                 let builder = &mut self.builders[target];
                 touch(builder, target, &mut self.touched, &mut self.blocks, self.last[target]);
-                builder.push_row((place, &plan.slots[place]), entry, tenant, (offset, element), values);
+                builder.push_row(
+                    (place, &plan.slots[place]),
+                    (entry, prefix),
+                    tenant,
+                    (offset, element),
+                    values,
+                );
             });
         }
         for place in 0..plan.topology.histories.len() {
-            match history::row_of(plan, place, event, tenant) {
+            match self.history.write(plan, place, event, tenant) {
                 None => {}
                 Some(None) => tally.no_key += 1,
-                Some(Some((target, row))) => {
+                Some(Some(target)) => {
                     let target = target as usize;
                     let builder = &mut self.builders[target];
                     touch(builder, target, &mut self.touched, &mut self.blocks, self.last[target]);
-                    builder.push_history(row);
+                    let place = u16::try_from(place).expect("a topology has few histories");
+                    builder.push_history(place, &self.history.key, &self.history.value);
                 }
             }
         }
@@ -102,7 +111,7 @@ impl Lane {
         event: Event<'_>,
         block_bytes: usize,
         tally: &mut Tally,
-        full: &mut impl FnMut(Partition, Block),
+        full: &mut impl FnMut(Partition, Vec<u8>),
     ) {
         let (batch, row) = (event.batch, event.row);
         let offset = batch.offset[row];
@@ -118,7 +127,7 @@ impl Lane {
     }
 
     /// Closes every open block.
-    pub(super) fn flush(&mut self, plan: &Plan, full: &mut impl FnMut(Partition, Block)) {
+    pub(super) fn flush(&mut self, plan: &Plan, full: &mut impl FnMut(Partition, Vec<u8>)) {
         for (target, builder) in (0u32..).zip(&mut self.builders) {
             if !builder.is_empty() {
                 full(Partition(target), builder.close(self.source, plan.version));

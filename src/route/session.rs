@@ -299,16 +299,19 @@ impl Session {
         }
     }
 
-    fn blocks(&mut self, blocks: Vec<(Partition, Block)>) -> Vec<Outgoing> {
+    fn blocks(&mut self, blocks: Vec<(Partition, Vec<u8>)>) -> Vec<Outgoing> {
         let blocks = if mutation::is(Mutation::UnitSplit) { split(blocks) } else { blocks };
         self.tally.blocks += blocks.len() as u64;
-        blocks.into_iter().map(|(target, block)| self.hop_one(target, &HopOne::Block(block))).collect()
+        blocks.into_iter().map(|(target, block)| self.repartition(target, block)).collect()
     }
 
     fn hop_one(&mut self, target: Partition, record: &HopOne) -> Outgoing {
-        let value = Some(record.encode());
+        self.repartition(target, record.encode())
+    }
+
+    fn repartition(&mut self, target: Partition, value: Vec<u8>) -> Outgoing {
         let to = TopicPartition { topic: Topic::Repartition, partition: target };
-        self.outgoing(to, OutRecord { value, ..OutRecord::default() })
+        self.outgoing(to, OutRecord { value: Some(value), ..OutRecord::default() })
     }
 
     fn outgoing(&mut self, to: TopicPartition, record: OutRecord) -> Outgoing {
@@ -337,23 +340,26 @@ impl Session {
 }
 
 /// A mutation: the last unit of each block is cut behind its first row.
-fn split(blocks: Vec<(Partition, Block)>) -> Vec<(Partition, Block)> {
-    let mut cut = Vec::new();
-    for (target, mut block) in blocks {
-        let last = block.units.last_mut().filter(|unit| unit.rows.len() > 1 && unit.history.is_empty());
-        let Some(last) = last else {
-            cut.push((target, block));
-            continue;
-        };
-        let mut rest = last.clone();
-        last.rows.end = last.rows.start + 1;
-        rest.rows = 0..rest.rows.len() as u32 - 1;
-        rest.history = 0..0;
-        let rows = block.rows.split_off(last.rows.end as usize);
-        let second = Block { units: vec![rest], rows, history: Vec::new(), ..block.clone() };
-        cut.extend([(target, block), (target, second)]);
-    }
-    cut
+fn split(blocks: Vec<(Partition, Vec<u8>)>) -> Vec<(Partition, Vec<u8>)> {
+    let cut = |(target, bytes): (Partition, Vec<u8>)| match HopOne::decode(&bytes) {
+        Ok(HopOne::Block(block)) => {
+            cut(block).into_iter().map(|block| (target, HopOne::Block(block).encode())).collect()
+        }
+        _ => vec![(target, bytes)],
+    };
+    blocks.into_iter().flat_map(cut).collect()
+}
+
+fn cut(mut block: Block) -> Vec<Block> {
+    let last = block.units.last_mut().filter(|unit| unit.rows.len() > 1 && unit.history.is_empty());
+    let Some(last) = last else { return vec![block] };
+    let mut rest = last.clone();
+    last.rows.end = last.rows.start + 1;
+    rest.rows = 0..rest.rows.len() as u32 - 1;
+    rest.history = 0..0;
+    let rows = block.rows.split_off(last.rows.end as usize);
+    let second = Block { units: vec![rest], rows, history: Vec::new(), ..block.clone() };
+    vec![block, second]
 }
 
 impl Tracked {
