@@ -49,6 +49,7 @@ impl Target {
     /// Writes down the overlay as one transaction that ends before `next`. Changes nothing but a note of what it buries.
     pub fn prepare(&mut self, next: NextOffset) -> Transaction {
         assert!(next >= self.not_before, "a transaction ends at {next}, below a pane at {}", self.not_before);
+        self.settle();
         let mut transaction = Transaction {
             set_aside: self.set_aside.clone(),
             histories: self.histories.clone(),
@@ -217,6 +218,7 @@ impl Target {
 
     /// The transaction is committed: the overlay becomes the base.
     pub fn fold(&mut self, next: NextOffset) {
+        self.settle();
         self.commit += 1;
         self.committed = next;
         for (key, count) in std::mem::take(&mut self.schedule.buried) {

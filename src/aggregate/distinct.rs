@@ -68,6 +68,10 @@ impl Distinct {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Distinct::Exact(ids) if ids.is_empty())
+    }
+
     pub(crate) fn is_approximate(&self) -> bool {
         matches!(self, Distinct::Sketch(_))
     }

@@ -1,9 +1,10 @@
 //! Keys and their panes: the base, and the overlay of what changed since the last commit.
 
 use super::pane::Pane;
-use super::series::Series;
+use super::places::{PlaceSets, SetId};
+use super::series::{Place, Series};
 use crate::model::NextOffset;
-use crate::topology::{Micros, Slot};
+use crate::topology::{Micros, Slot, Topology};
 use hashbrown::HashTable;
 use indexmap::IndexMap;
 use std::collections::BTreeSet;
@@ -35,11 +36,14 @@ pub(crate) struct PaneId {
     pub start: Micros,
 }
 
-/// An entity's changed panes, copied from the base at their first change.
+/// What changed of an entity since the last commit.
 #[derive(Debug)]
 pub(crate) struct Touched {
     pub entity: EntityId,
+    /// Changed panes, copied from the base at their first change. Sorted.
     pub panes: Vec<(PaneId, Pane)>,
+    /// What [`Entities::settle`] has to add to them, by the set of places that it goes to. Sorted.
+    changes: Vec<(SetId, Pane)>,
 }
 
 #[derive(Debug, Default)]
@@ -135,22 +139,56 @@ impl Entities {
     /// The pane to change, in the overlay. A new pane may let the entity live longer.
     pub(crate) fn touch(&mut self, id: EntityId, pane: PaneId, dies_at: Micros, slots: &[Slot]) -> &mut Pane {
         self.live_until(id, dies_at);
-        let entity = self.slots[id as usize].as_mut().expect("ids are of entities that are here");
-        if entity.touched == 0 {
-            self.overlay.push(Touched { entity: id, panes: Vec::new() });
-            entity.touched = u32::try_from(self.overlay.len()).expect("fewer entities than 2^32");
-        }
-        let panes = &mut self.overlay[entity.touched as usize - 1].panes;
+        let touched = self.touched(id);
+        let entity = self.slots[id as usize].as_ref().expect("ids are of entities that are here");
+        let panes = &mut self.overlay[touched].panes;
         let place = match panes.binary_search_by_key(&pane, |(id, _)| *id) {
             Ok(place) => place,
             Err(place) => {
-                let base = entity.panes.binary_search_by_key(&pane, |(id, _)| *id);
-                let copy = base.map_or_else(|_| Pane::empty(slots), |base| entity.panes[base].1.clone());
+                let copy = base(entity, pane).cloned().unwrap_or_else(|| Pane::empty(slots));
                 panes.insert(place, (pane, copy));
                 place
             }
         };
         &mut panes[place].1
+    }
+
+    /// The sum of what changes in all of these places at once; it goes to their panes when the overlay is settled.
+    pub(crate) fn change(&mut self, id: EntityId, set: SetId, dies_at: Micros, slots: &[Slot]) -> &mut Pane {
+        self.live_until(id, dies_at);
+        let touched = self.touched(id);
+        let changes = &mut self.overlay[touched].changes;
+        let place = match changes.last() {
+            Some((last, _)) if *last == set => changes.len() - 1,
+            _ => changes.binary_search_by_key(&set, |(id, _)| *id).unwrap_or_else(|place| {
+                // Most entities change in one set of places only.
+                changes.reserve_exact(usize::from(changes.is_empty()));
+                changes.insert(place, (set, Pane::empty(slots)));
+                place
+            }),
+        };
+        &mut changes[place].1
+    }
+
+    fn touched(&mut self, id: EntityId) -> usize {
+        let entity = self.slots[id as usize].as_mut().expect("ids are of entities that are here");
+        if entity.touched == 0 {
+            self.overlay.push(Touched { entity: id, panes: Vec::new(), changes: Vec::new() });
+            entity.touched = u32::try_from(self.overlay.len()).expect("fewer entities than 2^32");
+        }
+        entity.touched as usize - 1
+    }
+
+    /// Brings all changes to their panes in the overlay.
+    pub(crate) fn settle(&mut self, topology: &Topology, sets: &PlaceSets) {
+        let Entities { slots, overlay, .. } = self;
+        for touched in overlay {
+            let entity = slots[touched.entity as usize].as_ref().expect("ids are of entities that are here");
+            let cells = &topology.aggregates[usize::from(entity.aggregate)].slots;
+            for (set, change) in std::mem::take(&mut touched.changes) {
+                touched.add(entity, &sets.get(set).places, &change, cells);
+            }
+        }
     }
 
     fn live_until(&mut self, id: EntityId, dies_at: Micros) {
@@ -250,6 +288,35 @@ impl Entities {
             Err(place) => panes.insert(place, (pane, value)),
         }
     }
+}
+
+impl Touched {
+    fn add(&mut self, entity: &Entity, places: &[Place], change: &Pane, slots: &[Slot]) {
+        self.panes.reserve_exact(if self.panes.is_empty() { places.len() } else { 0 });
+        for (series, place) in (0u16..).zip(places) {
+            let Place::Pane { start, .. } = *place else { continue };
+            let pane = PaneId { series, start };
+            match self.panes.binary_search_by_key(&pane, |(id, _)| *id) {
+                Ok(place) => self.panes[place].1.merge(slots, change),
+                Err(place) => {
+                    let new = match base(entity, pane) {
+                        Some(base) => {
+                            let mut sum = base.clone();
+                            sum.merge(slots, change);
+                            sum
+                        }
+                        None => change.clone(),
+                    };
+                    self.panes.insert(place, (pane, new));
+                }
+            }
+        }
+    }
+}
+
+fn base(entity: &Entity, pane: PaneId) -> Option<&Pane> {
+    let place = entity.panes.binary_search_by_key(&pane, |(id, _)| *id).ok()?;
+    Some(&entity.panes[place].1)
 }
 
 fn range(panes: &[(PaneId, Pane)], series: u16) -> &[(PaneId, Pane)] {

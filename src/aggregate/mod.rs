@@ -20,6 +20,7 @@ mod distinct;
 mod duplicates;
 mod entities;
 mod pane;
+mod places;
 mod restore;
 mod rows;
 mod series;

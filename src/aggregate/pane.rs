@@ -3,6 +3,7 @@
 use super::distinct::Distinct;
 use crate::model::{Block, Damaged, NextOffset, Reader, Row, Writer};
 use crate::topology::{CellKind, Fold, Slot};
+use std::sync::Arc;
 
 /// The value that a row brings for one slot.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,8 +41,10 @@ pub(crate) enum Cell {
     Mean(Box<(i128, u64)>),
     Number(Option<i64>),
     Double(Option<f64>),
-    Ordered(Option<Box<(Order, Kept)>>),
-    Distinct(Box<Distinct>),
+    /// Shared by all panes that it is the first or last of.
+    Ordered(Option<Arc<(Order, Kept)>>),
+    /// `None`: nothing was counted yet.
+    Distinct(Option<Box<Distinct>>),
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +71,7 @@ impl Cell {
             Fold::Min | Fold::Max if slot.cell == CellKind::Double => Cell::Double(None),
             Fold::Min | Fold::Max => Cell::Number(None),
             Fold::First | Fold::Last => Cell::Ordered(None),
-            Fold::Distinct => Cell::Distinct(Box::default()),
+            Fold::Distinct => Cell::Distinct(None),
         }
     }
 
@@ -82,7 +85,7 @@ impl Cell {
             }
             (Cell::Number(kept), Given::Number(number)) => keep_number(kept, fold, number),
             (Cell::Double(kept), Given::Double(double)) => keep_double(kept, fold, double),
-            (Cell::Distinct(ids), Given::Hash(hash)) => ids.add(hash),
+            (Cell::Distinct(ids), Given::Hash(hash)) => ids.get_or_insert_default().add(hash),
             (Cell::Ordered(kept), given) => {
                 if kept.as_ref().is_none_or(|kept| wins(fold, order, kept.0)) {
                     let value = match given {
@@ -91,7 +94,7 @@ impl Cell {
                         Given::Text(text) => Kept::Text(text.into()),
                         Given::Count | Given::Hash(_) => unreachable!("first and last keep scalars"),
                     };
-                    *kept = Some(Box::new((order, value)));
+                    *kept = Some(Arc::new((order, value)));
                 }
             }
             (cell, given) => {
@@ -110,7 +113,9 @@ impl Cell {
             }
             (Cell::Number(kept), Cell::Number(Some(number))) => keep_number(kept, fold, *number),
             (Cell::Double(kept), Cell::Double(Some(double))) => keep_double(kept, fold, *double),
-            (Cell::Distinct(ids), Cell::Distinct(more)) => ids.merge(more),
+            (Cell::Distinct(Some(ids)), Cell::Distinct(Some(more))) => ids.merge(more),
+            (Cell::Distinct(ids @ None), Cell::Distinct(Some(more))) => *ids = Some(more.clone()),
+            (Cell::Distinct(_), Cell::Distinct(None)) => {}
             (Cell::Ordered(kept), Cell::Ordered(Some(other))) => {
                 if kept.as_ref().is_none_or(|kept| wins(fold, other.0, kept.0)) {
                     *kept = Some(other.clone());
@@ -152,7 +157,7 @@ fn keep_double(kept: &mut Option<f64>, fold: Fold, double: f64) {
 
 /// Reads a row's cells by its aggregate's layout, into a scratch that is reused: (slot, value).
 pub(crate) fn read_cells<'a>(
-    block: &'a Block,
+    block: &'a Block<&'a [u8]>,
     row: &Row,
     slots: &[Slot],
     into: &mut Vec<(usize, Given<'a>)>,
@@ -232,7 +237,8 @@ fn write_cell(cell: &Cell, to: &mut Writer) {
             to.u8(u8::from(double.is_some()));
             double.iter().for_each(|&double| to.f64(double));
         }
-        Cell::Distinct(ids) => ids.write(to),
+        Cell::Distinct(Some(ids)) => ids.write(to),
+        Cell::Distinct(None) => Distinct::default().write(to),
         Cell::Ordered(None) => to.u8(0),
         Cell::Ordered(Some(kept)) => {
             let (order, value) = &**kept;
@@ -262,7 +268,9 @@ fn read_cell(slot: &Slot, from: &mut Reader<'_>) -> Result<Cell, Damaged> {
         Cell::Mean(_) => Cell::Mean(Box::new((from.zigzag128()?, from.varint()?))),
         Cell::Number(_) => Cell::Number(if from.u8()? == 0 { None } else { Some(from.zigzag()?) }),
         Cell::Double(_) => Cell::Double(if from.u8()? == 0 { None } else { Some(from.f64()?) }),
-        Cell::Distinct(_) => Cell::Distinct(Box::new(Distinct::read(from)?)),
+        Cell::Distinct(_) => {
+            Cell::Distinct(Some(Distinct::read(from)?).filter(|ids| !ids.is_empty()).map(Box::new))
+        }
         Cell::Ordered(_) => {
             let kind = from.u8()?;
             if kind == 0 {
@@ -279,7 +287,7 @@ fn read_cell(slot: &Slot, from: &mut Reader<'_>) -> Result<Cell, Damaged> {
                 3 => Kept::Text(from.blob()?.into()),
                 _ => return Err(from.damaged()),
             };
-            Cell::Ordered(Some(Box::new((order, value))))
+            Cell::Ordered(Some(Arc::new((order, value))))
         }
     })
 }

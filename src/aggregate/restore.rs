@@ -192,7 +192,7 @@ impl Rebuilding {
         record: &[u8],
     ) -> Result<(), Halt> {
         let Some(duplicates) = &mut target.duplicates else { return Ok(()) };
-        match HopOne::decode(record)? {
+        match HopOne::view(record)? {
             HopOne::Block(block) => {
                 let before = self.sources.clone();
                 if let Verdict::Take(units) = self.sources.judge(&block) {

@@ -279,7 +279,9 @@ impl Fold<'_> {
 
     fn is_approximate(&self, value: usize) -> bool {
         match self.aggregate.values[value].function {
-            Function::Distinct(_) => matches!(self.cell(value), Cell::Distinct(ids) if ids.is_approximate()),
+            Function::Distinct(_) => {
+                matches!(self.cell(value), Cell::Distinct(Some(ids)) if ids.is_approximate())
+            }
             Function::Ratio { over, under, .. } => self.is_approximate(over) || self.is_approximate(under),
             Function::Difference(left, right) => self.is_approximate(left) || self.is_approximate(right),
             _ => false,
@@ -344,7 +346,7 @@ impl Fold<'_> {
             Function::CountEvents | Function::CountElements | Function::Distinct(_) => match self.cell(value)
             {
                 Cell::Count(number) => count(*number),
-                Cell::Distinct(ids) => count(ids.count()),
+                Cell::Distinct(ids) => count(ids.as_ref().map_or(0, |ids| ids.count())),
                 _ => None,
             },
             Function::Sum(column) => match self.cell(value) {

@@ -27,7 +27,7 @@ pub(crate) enum SeriesKind {
 }
 
 /// Where a contribution at one event time goes in one series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     /// Into the pane that starts here; no window needs the pane once time has come to `dies_at`.
     Pane { start: Micros, dies_at: Micros },

@@ -104,7 +104,7 @@ impl Sources {
     }
 
     /// Judges a block by its `prev`, never by its edges: those may differ on replay.
-    pub fn judge(&mut self, block: &Block) -> Verdict {
+    pub fn judge<B>(&mut self, block: &Block<B>) -> Verdict {
         let current = self.incarnations.last() == Some(&block.source.incarnation);
         let Some(state) = self.states.get_mut(&block.source).filter(|_| current) else {
             // Before the first link of a source nothing of it can be believed.
@@ -130,7 +130,7 @@ impl Sources {
     }
 
     /// Any record of hop one that is no block. Of a record that halts, a part may have been applied.
-    pub(crate) fn fact(&mut self, record: &HopOne, configuration: u64) -> Result<(), Halt> {
+    pub(crate) fn fact<B>(&mut self, record: &HopOne<B>, configuration: u64) -> Result<(), Halt> {
         match record {
             HopOne::Links(links) => links.links.iter().try_for_each(|link| self.link(link)),
             HopOne::Gap(gap) => self.gap(gap),

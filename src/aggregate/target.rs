@@ -4,6 +4,7 @@ use super::calendar::Calendar;
 use super::duplicates::Duplicates;
 use super::entities::{Entities, EntityId, PaneId};
 use super::pane::{Given, Order, read_cells};
+use super::places::{PlaceSets, SetId};
 use super::rows::{RowPlan, instant};
 use super::series::{Place, Series, SeriesKind};
 use super::sources::{Halt, Sources, Verdict};
@@ -62,6 +63,9 @@ pub struct Target {
     pub(crate) sources: Sources,
     pub(crate) duplicates: Option<Duplicates>,
     pub(crate) entities: Entities,
+    sets: PlaceSets,
+    /// A scratch.
+    places: Vec<Place>,
     pub(crate) schedule: super::commit::Schedule,
     pub(crate) commit: u64,
     /// Next repartition offset of the last commit.
@@ -89,6 +93,8 @@ impl Target {
             sources,
             duplicates: checks_duplicates.then(|| Duplicates::new(rule.last, rule.horizon)),
             entities: Entities::default(),
+            sets: PlaceSets::default(),
+            places: Vec::new(),
             schedule: super::commit::Schedule::default(),
             commit: 0,
             committed: NextOffset(0),
@@ -130,14 +136,14 @@ impl Target {
     /// Takes one record of the repartition partition into the overlay. After a halt the overlay may hold a part of the
     /// record: drop it, and take again what lies before the record.
     pub fn take(&mut self, offset: Offset, append: LogTime, record: &[u8]) -> Result<(), Halt> {
-        match HopOne::decode(record)? {
+        match HopOne::view(record)? {
             HopOne::Block(block) => self.block(offset, append, &block)?,
             fact => self.sources.fact(&fact, self.topology.configuration_hash)?,
         }
         Ok(())
     }
 
-    fn block(&mut self, offset: Offset, append: LogTime, block: &Block) -> Result<(), Damaged> {
+    fn block(&mut self, offset: Offset, append: LogTime, block: &Block<&[u8]>) -> Result<(), Damaged> {
         let before = self.duplicates.as_ref().map(|_| self.sources.clone());
         let units = match self.sources.judge(block) {
             Verdict::Take(units) => units,
@@ -150,7 +156,9 @@ impl Target {
         if let (Some(duplicates), Some(before)) = (&mut self.duplicates, before) {
             duplicates.begin(offset, append, &before);
         }
+        let topology = Arc::clone(&self.topology);
         let mut taking = Taking {
+            topology: &topology,
             block,
             offset,
             append,
@@ -184,7 +192,7 @@ impl Target {
         }
         for row in &taking.block.history[unit.history.start as usize..unit.history.end as usize] {
             let to = self.histories.entry(row.history).or_default();
-            to.push(None, |out| out.extend_from_slice(&row.key), |out| out.extend_from_slice(&row.value));
+            to.push(None, |out| out.extend_from_slice(row.key), |out| out.extend_from_slice(row.value));
         }
         if !late.is_empty() {
             self.counted.late += late.len() as u64;
@@ -206,15 +214,14 @@ impl Target {
         let row = &block.rows[row];
         let key = &block.keys[row.key as usize];
         let aggregate = usize::from(key.aggregate);
-        let topology = Arc::clone(&self.topology);
-        let Some(definition) = topology.aggregates.get(aggregate) else {
+        let Some(definition) = taking.topology.aggregates.get(aggregate) else {
             return Err(Damaged { what: "block: unknown aggregate", at: row.key as usize });
         };
         read_cells(block, row, &definition.slots, &mut taking.given)?;
-        if taking.places[aggregate].is_none() {
-            taking.places[aggregate] = Some(self.places(aggregate, unit.event_time.0));
-        }
-        let places = taking.places[aggregate].as_deref().expect("filled above");
+        let set = match taking.places[aggregate] {
+            Some(set) => set,
+            None => *taking.places[aggregate].insert(self.places(key.aggregate, unit.event_time.0)),
+        };
         let order = Order {
             time: unit.event_time.0,
             incarnation: self.sources.incarnation(block.source.incarnation).unwrap_or(0) as u32,
@@ -222,54 +229,60 @@ impl Target {
             offset: unit.offset.0,
             element: row.element,
         };
-        let mut entity: Option<EntityId> = None;
-        for (series, place) in (0u16..).zip(places) {
-            match *place {
-                Place::Past => {}
-                Place::Late => {
-                    if let SeriesKind::Calendar { window, .. } =
-                        self.series[aggregate][usize::from(series)].kind
-                    {
-                        late.push((key.aggregate, window as u16));
-                    }
-                }
-                Place::Pane { start, dies_at } => {
-                    let id = match entity {
-                        Some(id) => id,
-                        None => *entity.insert(self.entity(&mut taking.entities, block, row.key as usize)),
-                    };
-                    let pane = self.entities.touch(id, PaneId { series, start }, dies_at, &definition.slots);
-                    // After a restore a pane may stand further than the position: what is in it is not added again.
-                    if pane.at.0 <= taking.offset.0 {
-                        pane.add(&definition.slots, &taking.given, order);
-                    }
+        if self.sets.get(set).has_late {
+            let places = self.sets.get(set).places.iter().zip(&self.series[aggregate]);
+            late.extend(places.filter_map(|(place, series)| match (place, &series.kind) {
+                (Place::Late, SeriesKind::Calendar { window, .. }) => Some((key.aggregate, *window as u16)),
+                _ => None,
+            }));
+        }
+        let Some(dies_at) = self.sets.get(set).dies_at else { return Ok(()) };
+        let id = self.entity(&mut taking.entities, block, row.key as usize);
+        if taking.offset.0 >= self.not_before.0 {
+            let sum = self.entities.change(id, set, dies_at, &definition.slots);
+            sum.add(&definition.slots, &taking.given, order);
+            return Ok(());
+        }
+        // After a restore a pane may stand further than the position: what is in it is not added again. Its row is
+        // written again all the same, because the one that belongs to it may be missing.
+        for (series, place) in (0u16..).zip(&self.sets.get(set).places) {
+            if let Place::Pane { start, dies_at } = *place {
+                let pane = self.entities.touch(id, PaneId { series, start }, dies_at, &definition.slots);
+                if pane.at.0 <= taking.offset.0 {
+                    pane.add(&definition.slots, &taking.given, order);
                 }
             }
         }
         Ok(())
     }
 
-    fn places(&mut self, aggregate: usize, time: Micros) -> Vec<Place> {
+    fn places(&mut self, aggregate: u16, time: Micros) -> SetId {
         let (floor, now) = (self.sources.floor, self.sources.now);
         let (topology, calendar) = (&self.topology, &mut self.calendar);
-        self.series[aggregate]
-            .iter()
-            .map(|series| series.place(topology, calendar, time, floor, now))
-            .collect()
+        let series = self.series[usize::from(aggregate)].iter();
+        self.places.clear();
+        self.places.extend(series.map(|series| series.place(topology, calendar, time, floor, now)));
+        self.sets.find(aggregate, &self.places)
+    }
+
+    /// Brings what was taken to the panes of the overlay.
+    pub(crate) fn settle(&mut self) {
+        self.entities.settle(&self.topology, &self.sets);
+        self.sets.clear();
     }
 
     /// The entity of a block's key, or `__other__` where its tenant has too many. Decided by the log alone: an
     /// entity lives as long as a window at this floor needs it, whether or not its memory was freed.
-    fn entity(&mut self, known: &mut [Option<EntityId>], block: &Block, key: usize) -> EntityId {
+    fn entity(&mut self, known: &mut [Option<EntityId>], block: &Block<&[u8]>, key: usize) -> EntityId {
         let floor = self.sources.floor;
         let lives = |entities: &Entities, id| floor.is_none_or(|floor| entities.get(id).dies_at > floor);
-        let id = known[key].or_else(|| self.entities.find(&block.keys[key].prefix));
+        let id = known[key].or_else(|| self.entities.find(block.keys[key].prefix));
         known[key] = id;
         if let Some(id) = id.filter(|&id| lives(&self.entities, id)) {
             return id;
         }
         let aggregate = block.keys[key].aggregate;
-        let name = &block.texts[block.keys[key].tenant as usize];
+        let name = block.texts[block.keys[key].tenant as usize];
         let tenant = self.entities.tenant(name);
         let other_prefix = self.other_prefix(aggregate, name);
         let other = self.entities.find(&other_prefix);
@@ -280,7 +293,7 @@ impl Target {
             self.counted.other += 1;
             return other.unwrap_or_else(|| self.entities.add(aggregate, tenant, &other_prefix, false));
         }
-        let id = id.unwrap_or_else(|| self.entities.add(aggregate, tenant, &block.keys[key].prefix, true));
+        let id = id.unwrap_or_else(|| self.entities.add(aggregate, tenant, block.keys[key].prefix, true));
         known[key] = Some(id);
         id
     }
@@ -334,8 +347,11 @@ impl Target {
     /// Forgets all since the last fold, as if it had never been read.
     pub fn drop_overlay(&mut self) {
         self.sources = self.base.clone();
-        if !mutation::is(Mutation::OverlayKept) {
+        if mutation::is(Mutation::OverlayKept) {
+            self.settle();
+        } else {
             self.entities.drop_overlay();
+            self.sets.clear();
         }
         self.duplicates.iter_mut().for_each(Duplicates::drop_overlay);
         self.set_aside.clear();
@@ -349,12 +365,13 @@ pub(crate) const OTHER: &str = "__other__";
 
 /// One block, while its units are taken.
 struct Taking<'a> {
-    block: &'a Block,
+    topology: &'a Topology,
+    block: &'a Block<&'a [u8]>,
     offset: Offset,
     append: LogTime,
     /// Entities of the block's keys, as far as they are known.
     entities: Vec<Option<EntityId>>,
     /// Where this unit's event time lies in the series of each aggregate.
-    places: Vec<Option<Vec<Place>>>,
+    places: Vec<Option<SetId>>,
     given: Vec<(usize, Given<'a>)>,
 }

@@ -6,10 +6,10 @@ use super::{
 };
 use std::ops::Range;
 
-/// Any record of the repartition topic.
+/// Any record of the repartition topic. Bytes in it are its own, or (`&[u8]`) those that it was read from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum HopOne {
-    Block(Block),
+pub enum HopOne<B = Vec<u8>> {
+    Block(Block<B>),
     Links(Links),
     Gap(Gap),
     Reroute(Reroute),
@@ -20,29 +20,29 @@ pub enum HopOne {
 ///
 /// Texts that repeat (keys, carried values) stand once in `keys` and `texts`; rows point to them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Block {
+pub struct Block<B = Vec<u8>> {
     pub source: Source,
     pub version: RoutingVersion,
     /// Offset of the unit before the first, of the same source for the same target.
     pub prev: Option<Offset>,
-    pub keys: Vec<Key>,
-    pub texts: Vec<Vec<u8>>,
+    pub keys: Vec<Key<B>>,
+    pub texts: Vec<B>,
     pub units: Vec<Unit>,
     pub rows: Vec<Row>,
     /// The rows' values, read by the layout of their aggregate (`topology::Slot`).
-    pub cells: Vec<u8>,
-    pub history: Vec<HistoryRow>,
+    pub cells: B,
+    pub history: Vec<HistoryRow<B>>,
 }
 
 /// One entity of one aggregate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct Key<B = Vec<u8>> {
     /// The aggregate's place in the topology.
     pub aggregate: u16,
     /// Index into the block's `texts`.
     pub tenant: u32,
     /// The row key up to and with `by`: `{"aggregate":"vendor","tenant_id":"t017","by":{"vendor_id":"v00042"}`.
-    pub prefix: Vec<u8>,
+    pub prefix: B,
 }
 
 /// All rows of one event for one target: never split, taken and de-duplicated as a whole.
@@ -72,11 +72,11 @@ pub struct Row {
 
 /// One record of a history topic, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryRow {
+pub struct HistoryRow<B = Vec<u8>> {
     /// The history's place in the topology.
     pub history: u16,
-    pub key: Vec<u8>,
-    pub value: Vec<u8>,
+    pub key: B,
+    pub value: B,
 }
 
 /// Facts about the log, one for each source of a worker: see [`Link`].
@@ -175,6 +175,19 @@ impl HopOne {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+        HopOne::read(bytes)
+    }
+}
+
+impl<'a> HopOne<&'a [u8]> {
+    /// As [`HopOne::decode`], without a copy of any text.
+    pub fn view(bytes: &'a [u8]) -> Result<Self, Damaged> {
+        HopOne::read(bytes)
+    }
+}
+
+impl<'a, B: From<&'a [u8]>> HopOne<B> {
+    fn read(bytes: &'a [u8]) -> Result<Self, Damaged> {
         let mut from = Reader::new(bytes, WHAT);
         let record = match from.u8()? {
             1 => HopOne::Block(Block::read(&mut from)?),
@@ -277,12 +290,14 @@ impl Block {
             to.blob(&row.value);
         }
     }
+}
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Damaged> {
+impl<'a, B: From<&'a [u8]>> Block<B> {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Damaged> {
         let source = read_source(from)?;
         let version = RoutingVersion(from.u64()?);
         let prev = from.option()?.map(Offset);
-        let texts = (0..from.count()?).map(|_| Ok(from.blob()?.to_vec())).collect::<Result<Vec<_>, _>>()?;
+        let texts = (0..from.count()?).map(|_| Ok(from.blob()?.into())).collect::<Result<Vec<_>, _>>()?;
         let keys = (0..from.count()?).map(|_| read_key(from, texts.len())).collect::<Result<Vec<_>, _>>()?;
         let mut units = Vec::with_capacity(from.clone().count()?);
         let (mut offset, mut time, mut rows_end, mut history_end) = (0u64, 0i64, 0u32, 0u32);
@@ -308,7 +323,7 @@ impl Block {
             }
             rows.push(Row { key, element, present, cells: at });
         }
-        let cells = from.blob()?.to_vec();
+        let cells = from.blob()?;
         let history = (0..from.count()?).map(|_| read_history(from)).collect::<Result<Vec<_>, _>>()?;
         if rows_end as usize != rows.len()
             || history_end as usize != history.len()
@@ -316,22 +331,22 @@ impl Block {
         {
             return Err(from.damaged());
         }
-        Ok(Block { source, version, prev, keys, texts, units, rows, cells, history })
+        Ok(Block { source, version, prev, keys, texts, units, rows, cells: cells.into(), history })
     }
 }
 
-fn read_key(from: &mut Reader<'_>, texts: usize) -> Result<Key, Damaged> {
+fn read_key<'a, B: From<&'a [u8]>>(from: &mut Reader<'a>, texts: usize) -> Result<Key<B>, Damaged> {
     let aggregate = u16::try_from(from.varint()?).map_err(|_| from.damaged())?;
     let tenant = read_u32(from)?;
     if tenant as usize >= texts {
         return Err(from.damaged());
     }
-    Ok(Key { aggregate, tenant, prefix: from.blob()?.to_vec() })
+    Ok(Key { aggregate, tenant, prefix: from.blob()?.into() })
 }
 
-fn read_history(from: &mut Reader<'_>) -> Result<HistoryRow, Damaged> {
+fn read_history<'a, B: From<&'a [u8]>>(from: &mut Reader<'a>) -> Result<HistoryRow<B>, Damaged> {
     let history = u16::try_from(from.varint()?).map_err(|_| from.damaged())?;
-    Ok(HistoryRow { history, key: from.blob()?.to_vec(), value: from.blob()?.to_vec() })
+    Ok(HistoryRow { history, key: from.blob()?.into(), value: from.blob()?.into() })
 }
 
 #[cfg(test)]
