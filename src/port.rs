@@ -191,11 +191,7 @@ pub enum Ended {
 /// A second `begin` after an abort or a tainted commit needs a new producer (new epoch).
 pub trait Transactions {
     fn begin(&mut self) -> Pending<'_, ()>;
-    fn send(&mut self, to: TopicPartition, records: Vec<OutRecord>) -> Pending<'_, ()>;
-    /// As [`Transactions::send`], where there are so many that memory for each of them would be felt.
-    fn send_batch(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
-        self.send(to, records.to_records())
-    }
+    fn send(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()>;
     /// Offsets are the *next* to read. Never empty.
     fn send_offsets(
         &mut self,

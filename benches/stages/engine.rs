@@ -235,7 +235,7 @@ fn send(to: &mut dyn Transactions, partition: Partition, written: Transaction) -
     order.extend(histories);
     order.extend([(Topic::Metrics, metrics), (Topic::State, state)]);
     for (topic, records) in order.into_iter().filter(|(_, records)| !records.is_empty()) {
-        now(to.send_batch(TopicPartition { topic, partition }, records))?;
+        now(to.send(TopicPartition { topic, partition }, records))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::{
     ready,
     writer::{Changes, Job},
 };
-use crate::model::{NextOffset, OutBatch, OutRecord, Partition, TopicPartition};
+use crate::model::{NextOffset, OutBatch, Partition, TopicPartition};
 use crate::port::{self, Ended, Failure, Membership, Pending, Reaction};
 use std::collections::BTreeMap;
 use std::mem;
@@ -50,14 +50,7 @@ impl Transactions {
         }
     }
 
-    fn send_now(&mut self, to: TopicPartition, records: &[OutRecord]) -> Result<(), Error> {
-        self.inner.store.source(to)?;
-        let runs = self.open()?.0.appends.entry(to).or_default();
-        records.iter().for_each(|record| runs.push_out(record));
-        Ok(())
-    }
-
-    fn send_batch_now(&mut self, to: TopicPartition, records: &OutBatch) -> Result<(), Error> {
+    fn send_now(&mut self, to: TopicPartition, records: &OutBatch) -> Result<(), Error> {
         self.inner.store.source(to)?;
         let runs = self.open()?.0.appends.entry(to).or_default();
         for record in records.iter() {
@@ -105,12 +98,8 @@ impl port::Transactions for Transactions {
         ready(self.begin_now())
     }
 
-    fn send(&mut self, to: TopicPartition, records: Vec<OutRecord>) -> Pending<'_, ()> {
+    fn send(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
         ready(self.send_now(to, &records))
-    }
-
-    fn send_batch(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
-        ready(self.send_batch_now(to, &records))
     }
 
     fn send_offsets(

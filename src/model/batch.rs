@@ -112,6 +112,18 @@ impl OutBatch {
     }
 }
 
+/// Records with a key and a value, and no header.
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, V)> for OutBatch {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(records: I) -> Self {
+        let mut batch = OutBatch::default();
+        for (key, value) in records {
+            let key = |out: &mut Vec<u8>| out.extend_from_slice(key.as_ref());
+            batch.push(None, key, |out| out.extend_from_slice(value.as_ref()));
+        }
+        batch
+    }
+}
+
 impl OutSlice<'_> {
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&'static str, &'static [u8])> + Clone {
         self.schema.map(|schema| ("schema", schema.as_bytes())).into_iter()

@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::wire::{Wire, failure};
-use crate::model::{NextOffset, OutRecord, Partition, Role, TopicPartition};
+use crate::model::{NextOffset, OutBatch, Partition, Role, TopicPartition};
 use crate::port::{Ended, Failure, Membership, Pending, Reaction, Transactions};
 use std::collections::BTreeMap;
 
@@ -60,10 +60,10 @@ impl Transactions for SimTransactions {
         })
     }
 
-    fn send(&mut self, to: TopicPartition, records: Vec<OutRecord>) -> Pending<'_, ()> {
+    fn send(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
         Box::pin(async move {
             self.wire.hop().await;
-            for record in records {
+            for record in records.to_records() {
                 {
                     let mut state = self.wire.state();
                     self.check_epoch(&state)?;

@@ -312,7 +312,7 @@ impl<'a> Member<'a> {
             let target = target.expect("a partition is dropped only between commits");
             for (topic, records) in in_order(target.prepare(next)) {
                 if !records.is_empty() {
-                    transactions.send_batch(TopicPartition { topic, partition }, records).await?;
+                    transactions.send(TopicPartition { topic, partition }, records).await?;
                 }
             }
         }

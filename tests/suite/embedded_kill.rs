@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use thalweg::embedded::{Error, ReadOnlyLog};
-use thalweg::model::{NextOffset, Partition, Role, Topic};
+use thalweg::model::{NextOffset, OutBatch, Partition, Role, Topic};
 use thalweg::port::{Isolation, Producer, Transactions};
 
 const DIR: &str = "THALWEG_TEST_KILL_DIR";
@@ -53,8 +53,8 @@ fn write_for_ever(dir: &Path) -> ! {
 
 fn transact(transactions: &mut dyn Transactions, commit: u64, member: &thalweg::port::Membership) {
     now(transactions.begin()).unwrap();
-    now(transactions.send(at(Topic::State, 0), vec![record("k", &text(commit))])).unwrap();
-    now(transactions.send(at(Topic::Metrics, 1), vec![record("k", &text(commit))])).unwrap();
+    now(transactions.send(at(Topic::State, 0), OutBatch::from_iter([("k", &text(commit))]))).unwrap();
+    now(transactions.send(at(Topic::Metrics, 1), OutBatch::from_iter([("k", &text(commit))]))).unwrap();
     let offsets = BTreeMap::from([(Partition(0), NextOffset(commit + 1))]);
     now(transactions.send_offsets(&offsets, member)).unwrap();
     now(transactions.commit()).unwrap();
