@@ -40,8 +40,11 @@ const NOT_IN_CORE: &[&str] = &[
 const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["redb::"], &["embedded"]),
     (&["arrow_array::", "arrow_buffer::", "arrow_schema::", "parquet::"], &["lake", "verify", "cli"]),
-    (&["clap::", "clap_complete::", "comfy_table::", "anyhow::"], &["cli", "main"]),
+    (&["clap::", "clap_complete::", "comfy_table::", "anyhow::", "libc::"], &["cli", "main"]),
 ];
+
+/// The only files that may say `unsafe`.
+const UNSAFE: &[&str] = &["src/cli/heap.rs"];
 
 /// Files that only tests are built from.
 const TEST_FILES: &[&str] = &["/tests.rs", "/testing.rs", "/fixture.rs"];
@@ -197,6 +200,16 @@ fn a_foreign_system_is_known_to_its_room_only() {
                 }
             }
         }
+    }
+    nothing_of(findings);
+}
+
+#[test]
+fn unsafe_code_stands_in_files_that_are_named_for_it() {
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| !UNSAFE.contains(&source.path.as_str())) {
+        let lines = source.code().filter(|(_, line)| names(line, "unsafe") || names(line, "unsafe_code"));
+        findings.extend(lines.map(|(at, _)| format!("{}:{at}: unsafe code", source.path)));
     }
     nothing_of(findings);
 }

@@ -18,6 +18,7 @@ mod exit;
 mod explain;
 mod files;
 mod generate;
+mod heap;
 mod lake_files;
 mod memory;
 mod metrics;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
 
 /// Arguments → verb → exit code.
 pub fn main() -> ExitCode {
+    heap::keep_small();
     let arguments = Arguments::parse();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let ended = perform(arguments.verb, &mut out).and_then(|()| Ok(out.flush()?));

@@ -64,7 +64,16 @@ impl Value {
             (Value::Time(left), Value::Time(right)) => left.cmp(right),
             (Value::Date(left), Value::Date(right)) => left.cmp(right),
             (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+            (Value::Text(left), Value::Text(right)) => left.cmp(right),
             (left, right) => left.text().cmp(&right.text()),
+        }
+    }
+
+    /// Order of a value and a literal, which was read by the column's type.
+    fn against(&self, literal: &Literal) -> Ordering {
+        match (self, literal) {
+            (Value::Text(text), Literal::Text(literal)) => text.cmp(literal),
+            _ => self.compare(&literal_value(literal, self)),
         }
     }
 }
@@ -75,7 +84,7 @@ fn item_json(item: &[Option<Value>]) -> Json {
 
 /// Does the value (absent: `None`) pass the check?
 pub(super) fn passes(value: Option<&Value>, check: &Check) -> bool {
-    let against = |literal: &Literal| value.map(|value| value.compare(&literal_value(literal, value)));
+    let against = |literal: &Literal| value.map(|value| value.against(literal));
     match check {
         Check::Not(inner) => !passes(value, inner),
         Check::All(checks) => checks.iter().all(|check| passes(value, check)),
@@ -88,7 +97,7 @@ pub(super) fn passes(value: Option<&Value>, check: &Check) -> bool {
     }
 }
 
-/// A literal as a value like `like`: it was read by the column's type.
+/// A literal as a value like `like`.
 fn literal_value(literal: &Literal, like: &Value) -> Value {
     match (literal, like) {
         (Literal::Number(number), Value::Number(_, scale)) => Value::Number(i128::from(*number), *scale),

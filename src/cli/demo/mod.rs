@@ -11,6 +11,7 @@ use super::args::{Demo, Output};
 use super::exit::Exit;
 use super::files;
 use super::generate::Lines;
+use super::heap;
 use super::progress::Moment;
 use super::river::{self, River, feed};
 use super::say;
@@ -26,7 +27,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 const MARKETPLACE: &str = include_str!("../../../topologies/marketplace/topology.yaml");
@@ -65,11 +65,8 @@ pub(super) fn demo(arguments: &Demo, out: &mut dyn Write) -> Result<(), Exit> {
     }
 
     let moment = Moment::now(&river.control, &mut *river.reader())?;
-    // On a thread of its own: it takes over the heap that a role's thread left, instead of growing another.
-    let report = thread::scope(|scope| {
-        let prove = || verify::prove(river.topology(), &mut *river.reader(), &river.lake());
-        scope.spawn(prove).join().expect("a panic has ended the process")
-    });
+    heap::give_back();
+    let report = verify::prove(river.topology(), &mut *river.reader(), &river.lake());
     let report = report.map_err(verify::not_verified)?;
     let made = Made { dir: &dir, topology: river.topology(), moment, took: began.elapsed(), report: &report };
     match arguments.output {
