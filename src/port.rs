@@ -191,7 +191,7 @@ pub enum Ended {
 /// A second `begin` after an abort or a tainted commit needs a new producer (new epoch).
 pub trait Transactions {
     fn begin(&mut self) -> Pending<'_, ()>;
-    fn send(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()>;
+    fn send<'a>(&'a mut self, to: TopicPartition, records: &'a OutBatch) -> Pending<'a, ()>;
     /// Offsets are the *next* to read. Never empty.
     fn send_offsets(
         &mut self,

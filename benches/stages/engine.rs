@@ -12,8 +12,7 @@ use thalweg::decode::Decoder;
 use thalweg::embedded::EmbeddedLog;
 use thalweg::lake::{Chunk, Decided, Format, Layout, Parquet, Taken};
 use thalweg::model::{
-    EventBatch, NextOffset, OutBatch, OutRecord, Partition, RecordBatch, Role, RoutingVersion, Topic,
-    TopicPartition,
+    EventBatch, NextOffset, OutRecord, Partition, RecordBatch, Role, RoutingVersion, Topic, TopicPartition,
 };
 use thalweg::port::{Consumer, Isolation, Log, Polled, Producer, Transactions};
 use thalweg::route::{Opening, Outgoing, Pace, RoutePosition, Sequence, Session};
@@ -174,6 +173,7 @@ struct Aggregate {
     transactions: Box<dyn Transactions>,
     targets: Vec<Target>,
     next: Vec<NextOffset>,
+    written: Transaction,
 }
 
 impl Aggregate {
@@ -185,6 +185,7 @@ impl Aggregate {
             transactions: now(river.out.transactions())?,
             next: vec![NextOffset(0); partitions.len()],
             targets: partitions.into_iter().map(target).collect(),
+            written: Transaction::default(),
         })
     }
 
@@ -210,8 +211,9 @@ impl Aggregate {
         let mut offsets = BTreeMap::new();
         for (target, &next) in self.targets.iter_mut().zip(&self.next) {
             let partition = target.partition();
-            let written = times.of(Stage::Rows, || target.prepare(next));
-            note(&written, commit);
+            let written = &mut self.written;
+            times.of(Stage::Rows, || target.prepare(next, written));
+            note(written, commit);
             offsets.insert(partition, next);
             times.of(Stage::AggregateWrite, || send(&mut *self.transactions, partition, written))?;
         }
@@ -228,13 +230,8 @@ impl Aggregate {
 }
 
 /// As the worker does.
-fn send(to: &mut dyn Transactions, partition: Partition, written: Transaction) -> anyhow::Result<()> {
-    let Transaction { state, metrics, set_aside, histories, .. } = written;
-    let histories = histories.into_iter().map(|(place, records)| (Topic::History(place), records));
-    let mut order = vec![(Topic::SetAside, set_aside)];
-    order.extend(histories);
-    order.extend([(Topic::Metrics, metrics), (Topic::State, state)]);
-    for (topic, records) in order.into_iter().filter(|(_, records)| !records.is_empty()) {
+fn send(to: &mut dyn Transactions, partition: Partition, written: &Transaction) -> anyhow::Result<()> {
+    for (topic, records) in written.in_order() {
         now(to.send(TopicPartition { topic, partition }, records))?;
     }
     Ok(())
@@ -248,16 +245,14 @@ fn note(transaction: &Transaction, commit: &mut Commit) {
             None => {}
         }
     }
-    for record in transaction.state.iter() {
+    for record in transaction.panes.iter() {
         match kind(record.key) {
             Some(true) => commit.vendor_panes += 1,
             Some(false) => commit.product_panes += 1,
             None => {}
         }
     }
-    let batches = [&transaction.state, &transaction.metrics, &transaction.set_aside];
-    commit.bytes +=
-        batches.into_iter().chain(transaction.histories.values()).map(OutBatch::bytes).sum::<usize>();
+    commit.bytes += transaction.in_order().map(|(_, records)| records.bytes()).sum::<usize>();
 }
 
 /// Of a vendor (or of a product)? Positions and commit records are of none.

@@ -8,25 +8,11 @@ use super::pane::Pane;
 use super::rows::{Frame, row_key};
 use super::series::{SeriesKind, rolling_end};
 use super::target::Target;
-use crate::model::{NextOffset, OutBatch};
+use super::transaction::Transaction;
+use crate::model::NextOffset;
 use crate::topology::{Aggregate, Micros, WindowKind};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// One transaction of one target, in the order in which it is written: the commit record is the last of
-/// `state`, the position the last of `metrics`.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Transaction {
-    pub state: OutBatch,
-    pub set_aside: OutBatch,
-    pub histories: BTreeMap<u16, OutBatch>,
-    pub metrics: OutBatch,
-    /// Of the repartition partition: the next to read.
-    pub next: NextOffset,
-    /// Rows that were written, and rows that were taken back.
-    pub rows: u64,
-    pub tombstones: u64,
-}
 
 /// When panes of the base must be looked at again, though no event came.
 #[derive(Debug, Default)]
@@ -47,21 +33,19 @@ impl Target {
     }
 
     /// Writes down the overlay as one transaction that ends before `next`. Changes nothing but a note of what it buries.
-    pub fn prepare(&mut self, next: NextOffset) -> Transaction {
+    pub fn prepare(&mut self, next: NextOffset, to: &mut Transaction) {
         assert!(next >= self.not_before, "a transaction ends at {next}, below a pane at {}", self.not_before);
         self.settle();
-        let mut transaction = Transaction {
-            set_aside: self.set_aside.clone(),
-            histories: self.histories.clone(),
-            next,
-            ..Transaction::default()
-        };
-        self.write_panes(&mut transaction);
-        self.write_turns(&mut transaction);
-        self.bury(&mut transaction);
-        self.write_position(&mut transaction);
-        (self.counted.rows, self.counted.tombstones) = (transaction.rows, transaction.tombstones);
-        transaction
+        to.begin(next);
+        to.set_aside.extend_from(&self.set_aside);
+        for (&history, records) in &self.histories {
+            to.histories.entry(history).or_default().extend_from(records);
+        }
+        self.write_panes(to);
+        self.write_turns(to);
+        self.bury(to);
+        self.write_position(to);
+        (self.counted.rows, self.counted.tombstones) = (to.rows, to.tombstones);
     }
 
     fn frame(&self, at: NextOffset) -> Frame<'_> {
@@ -77,7 +61,7 @@ impl Target {
             for (id, pane) in &touched.panes {
                 let series = &self.series[usize::from(entity.aggregate)][usize::from(id.series)];
                 let key = |out: &mut Vec<u8>| write_state_key(out, &entity.prefix, series, id.start);
-                to.state.push(None, key, |out| pane.write(to.next, out));
+                to.panes.push(None, key, |out| pane.write(to.next, out));
                 if let SeriesKind::Calendar { kind, .. } = series.kind {
                     let bounds =
                         if kind == WindowKind::Ever { EVER } else { calendar.window(kind, id.start) };
@@ -180,7 +164,7 @@ impl Target {
             for &(id, pane) in &panes[panes.len() - count..] {
                 let entity = self.entities.get(id);
                 let series = &self.series[usize::from(entity.aggregate)][usize::from(pane.series)];
-                to.state.push_tombstone(&state_key(&entity.prefix, series, pane.start));
+                to.buried.push_tombstone(&state_key(&entity.prefix, series, pane.start));
                 if let SeriesKind::Calendar { kind, .. } = series.kind {
                     to.metrics.push_tombstone(&row_key(&entity.prefix, kind, Some(pane.start)));
                     to.tombstones += 1;
@@ -203,17 +187,17 @@ impl Target {
 
     fn write_position(&self, to: &mut Transaction) {
         let commit = self.commit + 1;
-        self.frame(to.next).write_position(&mut to.metrics, commit, &self.sources);
-        let histories: usize = to.histories.values().map(OutBatch::len).sum();
+        self.frame(to.next).write_position(&mut to.position, commit, &self.sources);
         let start = self.duplicates.as_ref().and_then(Duplicates::start);
         let record = CommitRecord {
             commit,
             next: to.next.0,
-            records: (to.state.len() + to.metrics.len() + to.set_aside.len() + histories + 1) as u64,
+            // And itself.
+            records: to.records() as u64 + 1,
             sources: SourceRecord::from(&self.sources),
             dedup: start.map(|(from, sources)| Dedup { from: from.0, sources: SourceRecord::from(sources) }),
         };
-        to.state.push(None, |out| out.extend_from_slice(COMMIT_KEY), |out| out.extend(record.encode()));
+        to.record.push(None, |out| out.extend_from_slice(COMMIT_KEY), |out| out.extend(record.encode()));
     }
 
     /// The transaction is committed: the overlay becomes the base.

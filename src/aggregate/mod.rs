@@ -28,9 +28,10 @@ mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
-pub use commit::Transaction;
 pub use commit_record::{COMMIT_KEY, CommitRecord, SourceRecord};
 pub use restore::{NotRestored, Position, Rebuilding, Restoring};
 pub use sources::{Halt, SourceState, Sources, Verdict};
 pub use target::{Counted, Limits, Target};
+pub use transaction::Transaction;

@@ -148,16 +148,23 @@ struct World {
 
 impl World {
     fn commit(&mut self, target: &mut Target, next: NextOffset) {
-        let transaction = target.prepare(next);
+        let transaction = prepared(target, next);
         target.fold(next);
-        self.state.extend(transaction.state.to_records());
-        self.set_aside.extend(transaction.set_aside.to_records());
-        for record in transaction.metrics.to_records() {
-            match record.value {
-                Some(value) => self.metrics.insert(record.key.unwrap(), value),
-                None => self.metrics.remove(&record.key.unwrap()),
-            };
+        for (topic, records) in transaction.in_order() {
+            match topic {
+                Topic::State => self.state.extend(records.to_records()),
+                Topic::SetAside => self.set_aside.extend(records.to_records()),
+                _ => records.to_records().into_iter().for_each(|record| self.show(record)),
+            }
         }
+    }
+
+    fn show(&mut self, row: OutRecord) {
+        let key = row.key.unwrap();
+        match row.value {
+            Some(value) => self.metrics.insert(key, value),
+            None => self.metrics.remove(&key),
+        };
     }
 
     fn restore(&self, log: &[(LogTime, Vec<u8>)]) -> (Target, usize) {
@@ -190,6 +197,12 @@ impl World {
     }
 }
 
+fn prepared(target: &mut Target, next: NextOffset) -> Transaction {
+    let mut transaction = Transaction::default();
+    target.prepare(next, &mut transaction);
+    transaction
+}
+
 fn take(target: &mut Target, log: &[(LogTime, Vec<u8>)], at: usize) {
     target.take(Offset(at as u64), log[at].0, &log[at].1).unwrap();
 }
@@ -219,7 +232,7 @@ fn troubled(log: &[(LogTime, Vec<u8>)], chance: &[u8]) -> World {
         match chance.next().unwrap() % 8 {
             0..3 => world.commit(&mut target, NextOffset(at as u64)),
             3 => {
-                let _ = target.prepare(NextOffset(at as u64));
+                prepared(&mut target, NextOffset(at as u64));
                 target.drop_overlay();
                 at = target.committed().0 as usize;
                 take(&mut target, log, at);
@@ -229,10 +242,7 @@ fn troubled(log: &[(LogTime, Vec<u8>)], chance: &[u8]) -> World {
             4 => (target, at) = world.restore(log),
             5 => {
                 // A torn commit: its panes became visible, and nothing of what is written behind them.
-                let mut torn = target.prepare(NextOffset(at as u64)).state.to_records();
-                torn.pop();
-                torn.retain(|record| record.value.is_some());
-                world.state.extend(torn);
+                world.state.extend(prepared(&mut target, NextOffset(at as u64)).panes.to_records());
                 (target, at) = world.restore(log);
                 while at < target.not_before().0 as usize {
                     take(&mut target, log, at);
@@ -416,9 +426,13 @@ fn the_commit_record_is_the_last_of_state_and_the_position_the_last_of_metrics()
     let mut target = Target::new(topology(), Partition(0), Limits::default());
     (0..2).for_each(|at| take(&mut target, &log, at));
 
-    let transaction = target.prepare(NextOffset(2));
+    let transaction = prepared(&mut target, NextOffset(2));
 
-    let (state, metrics) = (transaction.state.to_records(), transaction.metrics.to_records());
+    let of = |topic| {
+        let batches = transaction.in_order().filter(move |(of, _)| *of == topic);
+        batches.flat_map(|(_, records)| records.to_records()).collect::<Vec<_>>()
+    };
+    let (state, metrics) = (of(Topic::State), of(Topic::Metrics));
     assert_eq!(state.last().unwrap().key.as_deref(), Some(COMMIT_KEY));
     let position = metrics.last().unwrap();
     assert_eq!(position.key.as_deref(), Some(&b"{\"position\":0}"[..]));

@@ -7,7 +7,7 @@
 use super::cases::{Case, Left, Refused};
 use super::exit::Exit;
 use super::row::{self, Row};
-use crate::aggregate::{Limits, Target};
+use crate::aggregate::{Limits, Target, Transaction};
 use crate::decode::Decoder;
 use crate::model::{Block, EventBatch};
 use crate::model::{
@@ -153,7 +153,8 @@ impl Cores {
 
     fn commit(&mut self) {
         for TargetLog { target, next } in &mut self.targets {
-            let transaction = target.prepare(*next);
+            let mut transaction = Transaction::default();
+            target.prepare(*next, &mut transaction);
             for record in transaction.metrics.iter() {
                 match record.value {
                     Some(value) => self.live.insert(record.key.to_vec(), value.to_vec()),

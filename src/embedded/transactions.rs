@@ -98,8 +98,8 @@ impl port::Transactions for Transactions {
         ready(self.begin_now())
     }
 
-    fn send(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
-        ready(self.send_now(to, &records))
+    fn send<'a>(&'a mut self, to: TopicPartition, records: &'a OutBatch) -> Pending<'a, ()> {
+        ready(self.send_now(to, records))
     }
 
     fn send_offsets(

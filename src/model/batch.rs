@@ -18,12 +18,6 @@ struct Ends {
     schema: Option<&'static str>,
 }
 
-impl Ends {
-    fn end(&self) -> usize {
-        self.value.unwrap_or(self.key)
-    }
-}
-
 /// One record of an [`OutBatch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutSlice<'a> {
@@ -66,23 +60,19 @@ impl OutBatch {
         self.bytes.len()
     }
 
-    /// Records from the `at`-th on, in a batch of their own.
-    pub fn split_off(&mut self, at: usize) -> OutBatch {
-        let start = at.checked_sub(1).map_or(0, |last| self.records[last].end());
-        let ends = |ends: Ends| Ends {
-            key: ends.key - start,
-            value: ends.value.map(|value| value - start),
+    /// Adds all records of another batch.
+    pub fn extend_from(&mut self, other: &OutBatch) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        let ends = |ends: &Ends| Ends {
+            key: start + ends.key,
+            value: ends.value.map(|value| start + value),
             schema: ends.schema,
         };
-        let records = self.records.split_off(at).into_iter().map(ends).collect();
-        OutBatch { bytes: self.bytes.split_off(start), records }
+        self.records.extend(other.records.iter().map(ends));
     }
 
-    /// How many records come before the first tombstone.
-    pub fn before_tombstones(&self) -> usize {
-        self.records.iter().position(|record| record.value.is_none()).unwrap_or(self.len())
-    }
-
+    /// Keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.records.clear();
@@ -151,12 +141,9 @@ mod tests {
         let records = batch.to_records();
         assert_eq!(records[0].headers, [("schema".to_owned(), b"row.v1".to_vec())]);
         assert_eq!((records[1].key.as_deref(), records[1].value.as_deref()), (Some(&b"b"[..]), None));
-        assert_eq!((batch.len(), batch.bytes(), batch.before_tombstones()), (3, 5, 1));
-        for at in 0..=3 {
-            let mut front = batch.clone();
-            let back = front.split_off(at);
-            assert_eq!(front.iter().chain(back.iter()).collect::<Vec<_>>(), expected);
-            assert_eq!(front.len(), at);
-        }
+        assert_eq!((batch.len(), batch.bytes()), (3, 5));
+        let mut twice = batch.clone();
+        twice.extend_from(&batch);
+        assert_eq!(twice.iter().collect::<Vec<_>>(), [expected, expected].concat());
     }
 }

@@ -166,7 +166,7 @@ fn an_open_transaction_hides_later_records_and_its_own_until_it_ends() {
     drive(&mut world, 1, |handles| async move {
         let mut transactions = handles.log.transactions().await.unwrap();
         transactions.begin().await.unwrap();
-        transactions.send(at(Topic::State), batch("a")).await.unwrap();
+        transactions.send(at(Topic::State), &batch("a")).await.unwrap();
         let mut reader = handles.log.reader();
         let committed = reader.ends(at(Topic::State), Isolation::ReadCommitted).await.unwrap();
         let all = reader.ends(at(Topic::State), Isolation::ReadUncommitted).await.unwrap();
@@ -186,7 +186,7 @@ fn a_dead_workers_transaction_is_aborted_by_its_successor_or_by_time() {
         Box::pin(async move {
             let mut transactions = handles.log.transactions().await.map_err(|e| e.to_string())?;
             transactions.begin().await.map_err(|e| e.to_string())?;
-            transactions.send(at(Topic::State), batch("lost")).await.map_err(|e| e.to_string())?;
+            transactions.send(at(Topic::State), &batch("lost")).await.map_err(|e| e.to_string())?;
             handles.clock.sleep(Duration::from_secs(3600)).await;
             Ok(())
         })
@@ -202,15 +202,15 @@ fn a_dead_workers_transaction_is_aborted_by_its_successor_or_by_time() {
 async fn reuse_producer(handles: Handles, abort: bool) {
     let mut transactions = handles.log.transactions().await.unwrap();
     transactions.begin().await.unwrap();
-    transactions.send(at(Topic::State), batch("first")).await.unwrap();
+    transactions.send(at(Topic::State), &batch("first")).await.unwrap();
     match abort {
         true => transactions.abort().await.unwrap(),
         false => assert_eq!(transactions.commit().await.unwrap(), Ended::Tainted),
     }
     transactions.begin().await.unwrap();
-    transactions.send(at(Topic::State), batch("second")).await.unwrap();
+    transactions.send(at(Topic::State), &batch("second")).await.unwrap();
     handles.clock.sleep(Duration::from_secs(1)).await;
-    transactions.send(at(Topic::State), batch("third")).await.unwrap();
+    transactions.send(at(Topic::State), &batch("third")).await.unwrap();
     handles.clock.sleep(Duration::from_secs(60)).await;
 }
 
@@ -258,7 +258,7 @@ fn an_earlier_producer_of_the_same_worker_is_fenced() {
     drive(&mut world, 1, |handles| async move {
         let mut older = handles.log.transactions().await.unwrap();
         older.begin().await.unwrap();
-        older.send(at(Topic::State), batch("old")).await.unwrap();
+        older.send(at(Topic::State), &batch("old")).await.unwrap();
         let _newer = handles.log.transactions().await.unwrap();
         assert_eq!(older.commit().await.unwrap_err().reaction, Reaction::Rejoin);
     });

@@ -60,7 +60,7 @@ impl Transactions for SimTransactions {
         })
     }
 
-    fn send(&mut self, to: TopicPartition, records: OutBatch) -> Pending<'_, ()> {
+    fn send<'a>(&'a mut self, to: TopicPartition, records: &'a OutBatch) -> Pending<'a, ()> {
         Box::pin(async move {
             self.wire.hop().await;
             for record in records.to_records() {

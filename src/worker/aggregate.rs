@@ -12,7 +12,7 @@
 use super::{Context, Counts, Halt, Outcome};
 use crate::aggregate::{Limits, Rebuilding, Restoring, Target, Transaction};
 use crate::model::{
-    HopOne, LogTime, NextOffset, Offset, OutBatch, Partition, RecordBatch, Role, Topic, TopicPartition,
+    HopOne, LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition,
 };
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
 use std::collections::BTreeMap;
@@ -54,6 +54,8 @@ struct Member<'a> {
     consumer: Box<dyn Consumer>,
     reader: Box<dyn Reader>,
     transactions: Option<Box<dyn Transactions>>,
+    /// Filled again for every target and commit.
+    transaction: Transaction,
     held: BTreeMap<Partition, Held>,
     /// Bytes of blocks in the overlays.
     overlay_bytes: usize,
@@ -76,6 +78,7 @@ impl<'a> Member<'a> {
             consumer: context.log.consumer(Role::Aggregate),
             reader: context.log.reader(),
             transactions: None,
+            transaction: Transaction::default(),
             held: BTreeMap::new(),
             overlay_bytes: 0,
             last_commit: context.clock.now(),
@@ -310,10 +313,9 @@ impl<'a> Member<'a> {
         for (&partition, &next) in moved {
             let target = self.held.get_mut(&partition).and_then(|held| held.target.as_mut());
             let target = target.expect("a partition is dropped only between commits");
-            for (topic, records) in in_order(target.prepare(next)) {
-                if !records.is_empty() {
-                    transactions.send(TopicPartition { topic, partition }, records).await?;
-                }
+            target.prepare(next, &mut self.transaction);
+            for (topic, records) in self.transaction.in_order() {
+                transactions.send(TopicPartition { topic, partition }, records).await?;
             }
         }
         // A transactional offset commit without a member is taken by brokers even while the group has members.
@@ -408,27 +410,6 @@ impl Held {
     fn is_behind(&self) -> bool {
         self.target.as_ref().is_some_and(|target| target.is_behind(self.next))
     }
-}
-
-/// The order in which a transaction is written. A late end of another one may commit the first part of it and nothing
-/// else, so: panes first, because they tell the next owner how far readers were shown; a row's tombstone before its
-/// pane's, because nobody would bury the row of a pane that is gone; the commit record and the position last.
-fn in_order(transaction: Transaction) -> Vec<(Topic, OutBatch)> {
-    let Transaction { state: mut panes, metrics: mut rows, set_aside, histories, .. } = transaction;
-    // A transaction always has a commit record and a position.
-    let record = panes.split_off(panes.len() - 1);
-    let position = rows.split_off(rows.len() - 1);
-    let buried = panes.split_off(panes.before_tombstones());
-    let histories = histories.into_iter().map(|(history, records)| (Topic::History(history), records));
-    let mut order = vec![(Topic::State, panes), (Topic::SetAside, set_aside)];
-    order.extend(histories);
-    order.extend([
-        (Topic::Metrics, rows),
-        (Topic::State, buried),
-        (Topic::State, record),
-        (Topic::Metrics, position),
-    ]);
-    order
 }
 
 fn forgives(record: &[u8], halted_at: Offset) -> bool {

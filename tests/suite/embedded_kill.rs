@@ -53,8 +53,8 @@ fn write_for_ever(dir: &Path) -> ! {
 
 fn transact(transactions: &mut dyn Transactions, commit: u64, member: &thalweg::port::Membership) {
     now(transactions.begin()).unwrap();
-    now(transactions.send(at(Topic::State, 0), OutBatch::from_iter([("k", &text(commit))]))).unwrap();
-    now(transactions.send(at(Topic::Metrics, 1), OutBatch::from_iter([("k", &text(commit))]))).unwrap();
+    now(transactions.send(at(Topic::State, 0), &OutBatch::from_iter([("k", &text(commit))]))).unwrap();
+    now(transactions.send(at(Topic::Metrics, 1), &OutBatch::from_iter([("k", &text(commit))]))).unwrap();
     let offsets = BTreeMap::from([(Partition(0), NextOffset(commit + 1))]);
     now(transactions.send_offsets(&offsets, member)).unwrap();
     now(transactions.commit()).unwrap();

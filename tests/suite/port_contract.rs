@@ -213,8 +213,8 @@ pub(crate) async fn a_read_is_bounded_and_moves_on(log: Rc<dyn Log>) {
 pub(crate) async fn nothing_is_read_before_its_transaction_commits(log: Rc<dyn Log>) {
     let mut transaction = log.transactions().await.unwrap();
     transaction.begin().await.unwrap();
-    transaction.send(at(Topic::State, 0), OutBatch::from_iter([("a", "1"), ("b", "2")])).await.unwrap();
-    transaction.send(at(Topic::Metrics, 1), OutBatch::from_iter([("m", "3")])).await.unwrap();
+    transaction.send(at(Topic::State, 0), &OutBatch::from_iter([("a", "1"), ("b", "2")])).await.unwrap();
+    transaction.send(at(Topic::Metrics, 1), &OutBatch::from_iter([("m", "3")])).await.unwrap();
 
     assert!(values(&*log, at(Topic::State, 0)).await.is_empty());
     assert_eq!(transaction.commit().await.unwrap(), Ended::Clean);
@@ -222,7 +222,7 @@ pub(crate) async fn nothing_is_read_before_its_transaction_commits(log: Rc<dyn L
     assert_eq!(values(&*log, at(Topic::State, 0)).await, ["1", "2"]);
     assert_eq!(values(&*log, at(Topic::Metrics, 1)).await, ["3"]);
     transaction.begin().await.unwrap();
-    transaction.send(at(Topic::State, 0), OutBatch::from_iter([("a", "4")])).await.unwrap();
+    transaction.send(at(Topic::State, 0), &OutBatch::from_iter([("a", "4")])).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(values(&*log, at(Topic::State, 0)).await, ["1", "2", "4"]);
 }
@@ -234,13 +234,13 @@ pub(crate) async fn nothing_is_ever_read_of_an_aborted_transaction(log: Rc<dyn L
 
     let mut transaction = log.transactions().await.unwrap();
     transaction.begin().await.unwrap();
-    transaction.send(at(Topic::State, 0), OutBatch::from_iter([("a", "aborted")])).await.unwrap();
+    transaction.send(at(Topic::State, 0), &OutBatch::from_iter([("a", "aborted")])).await.unwrap();
     let offsets = BTreeMap::from([(Partition(0), NextOffset(7))]);
     transaction.send_offsets(&offsets, &member).await.unwrap();
     transaction.abort().await.unwrap();
     let mut transaction = log.transactions().await.unwrap();
     transaction.begin().await.unwrap();
-    transaction.send(at(Topic::State, 0), OutBatch::from_iter([("a", "committed")])).await.unwrap();
+    transaction.send(at(Topic::State, 0), &OutBatch::from_iter([("a", "committed")])).await.unwrap();
     transaction.commit().await.unwrap();
 
     assert_eq!(values(&*log, at(Topic::State, 0)).await, ["committed"]);
@@ -250,12 +250,12 @@ pub(crate) async fn nothing_is_ever_read_of_an_aborted_transaction(log: Rc<dyn L
 pub(crate) async fn a_new_transactional_producer_fences_the_one_before(log: Rc<dyn Log>) {
     let mut old = log.transactions().await.unwrap();
     old.begin().await.unwrap();
-    old.send(at(Topic::State, 0), OutBatch::from_iter([("a", "old")])).await.unwrap();
+    old.send(at(Topic::State, 0), &OutBatch::from_iter([("a", "old")])).await.unwrap();
 
     let mut new = log.transactions().await.unwrap();
     assert!(old.commit().await.is_err(), "a zombie committed");
     new.begin().await.unwrap();
-    new.send(at(Topic::State, 0), OutBatch::from_iter([("a", "new")])).await.unwrap();
+    new.send(at(Topic::State, 0), &OutBatch::from_iter([("a", "new")])).await.unwrap();
     new.commit().await.unwrap();
 
     assert_eq!(values(&*log, at(Topic::State, 0)).await, ["new"]);
@@ -267,7 +267,7 @@ pub(crate) async fn a_transaction_moves_its_offsets_with_its_records(log: Rc<dyn
     let member = consumer.membership().unwrap();
     let mut transaction = log.transactions().await.unwrap();
     transaction.begin().await.unwrap();
-    transaction.send(at(Topic::State, 1), OutBatch::from_iter([("a", "1")])).await.unwrap();
+    transaction.send(at(Topic::State, 1), &OutBatch::from_iter([("a", "1")])).await.unwrap();
     let offsets = BTreeMap::from([(Partition(1), NextOffset(42))]);
     transaction.send_offsets(&offsets, &member).await.unwrap();
 
@@ -346,7 +346,7 @@ pub(crate) async fn a_newer_member_makes_the_older_one_harmless(log: Rc<dyn Log>
     assert_ne!(new.membership().unwrap().generation, old_member.generation);
     let mut transaction = log.transactions().await.unwrap();
     transaction.begin().await.unwrap();
-    transaction.send(at(Topic::State, 0), OutBatch::from_iter([("a", "zombie")])).await.unwrap();
+    transaction.send(at(Topic::State, 0), &OutBatch::from_iter([("a", "zombie")])).await.unwrap();
     let offsets = BTreeMap::from([(Partition(0), NextOffset(1))]);
     let sent = transaction.send_offsets(&offsets, &old_member).await;
     assert!(sent.is_err() || transaction.commit().await.is_err(), "an older generation committed");
