@@ -67,6 +67,17 @@ impl Expected {
         }
     }
 
+    /// Adds what another key of the same window has: both are summed in one row.
+    pub(super) fn merge(&mut self, aggregate: &Aggregate, other: Expected) {
+        let functions = aggregate.values.iter().map(|value| &value.function);
+        for ((part, more), function) in self.values.iter_mut().zip(other.values).zip(functions) {
+            part.merge(function, more);
+        }
+        for (kept, more) in self.carry.iter_mut().zip(other.carry) {
+            keep_other(kept, more, Ordering::Greater);
+        }
+    }
+
     /// `values` of the row.
     pub(super) fn values(&self, aggregate: &Aggregate) -> Map<String, Json> {
         let value = |index: usize| (aggregate.values[index].name.clone(), self.json(aggregate, index));
@@ -172,6 +183,35 @@ impl Part {
             }
             _ => {}
         }
+    }
+}
+
+impl Part {
+    fn merge(&mut self, function: &Function, more: Part) {
+        match (self, more) {
+            (Part::Count(count), Part::Count(more)) => *count += more,
+            (Part::Sum(sum), Part::Sum(more)) => *sum += more,
+            (Part::Mean(mean), Part::Mean(more)) => *mean = Box::new((mean.0 + more.0, mean.1 + more.1)),
+            (Part::Ids(ids), Part::Ids(more)) => ids.extend(more),
+            (Part::Best(best), Part::Best(more)) => {
+                let wanted =
+                    if matches!(function, Function::Min(_)) { Ordering::Less } else { Ordering::Greater };
+                better(best, &more.map(|more| *more), wanted);
+            }
+            (Part::Placed(kept), Part::Placed(more)) => {
+                let wanted =
+                    if matches!(function, Function::First(_)) { Ordering::Less } else { Ordering::Greater };
+                keep_other(kept, more, wanted);
+            }
+            (_, Part::Derived) => {}
+            (part, more) => unreachable!("one function, two kinds of parts: {part:?}, {more:?}"),
+        }
+    }
+}
+
+fn keep_other(kept: &mut Option<Box<(Place, Value)>>, more: Option<Box<(Place, Value)>>, wanted: Ordering) {
+    if let Some(more) = more {
+        keep(kept, more.0, &more.1, wanted);
     }
 }
 

@@ -8,7 +8,7 @@ use super::report::Report;
 use super::value::{Value, instant};
 use super::window::{in_rolling, window};
 use crate::model::Source;
-use crate::topology::{EventId, Topology, WindowKind};
+use crate::topology::{Aggregate, EventId, Topology, WindowKind};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -24,6 +24,9 @@ struct Record {
     time: i64,
     columns: String,
 }
+
+/// Stands in a key between its tenant and its `by`.
+const BY: &str = ",\"by\":";
 
 pub(super) struct Fold<'a> {
     topology: &'a Topology,
@@ -209,44 +212,90 @@ impl<'a> Fold<'a> {
     }
 
     fn compare_rows(&self, facts: &mut Facts, rows: Rows, report: &mut Report) {
+        let mut others = Others::of(facts);
         for ((aggregate, prefix), windows) in rows {
             let definition = &self.topology.aggregates[aggregate];
-            for ((number, start), expected) in windows {
-                let one = &definition.windows[number];
-                let key = row_key(&prefix, one.kind, start);
-                let found = facts.rows.remove(&key);
-                let end = match one.kind {
-                    WindowKind::Rolling { .. } | WindowKind::Ever => i64::MAX,
-                    kind => window(kind, &self.topology.zone, start).1,
-                };
-                let is_expired = facts.floor.is_some_and(|floor| end.saturating_add(one.keep) <= floor);
-                match found.map(|text| serde_json::from_str::<Json>(&text)) {
-                    // A dead row leaves one commit later.
-                    None if is_expired => {}
-                    None if has_other(facts, definition, &prefix) => {
-                        report.cannot_prove(format!("rows of {} under __other__", definition.name));
+            for (window, expected) in windows {
+                let kind = definition.windows[window.0].kind;
+                let key = row_key(&prefix, kind, window.1);
+                match facts.rows.remove(&key).map(|text| serde_json::from_str::<Json>(&text)) {
+                    None if others.has(&prefix) => {
+                        others.add(definition, (aggregate, &prefix, window), expected)
                     }
+                    // A dead row leaves one commit later.
+                    None if self.is_expired(facts, aggregate, window) => {}
                     None => report.differ(key, Json::Object(expected.values(definition)), "no row"),
                     Some(Err(error)) => report.differ(key, "JSON", error),
                     Some(Ok(found)) => compare_row(report, key, definition, &expected, &found),
                 }
             }
         }
-        for (key, value) in facts.rows.drain() {
-            if !key.contains("\"by\":{\"__other__\"") {
-                report.differ(key, "no row", value);
+        for ((aggregate, prefix, window), expected) in others.rows {
+            let definition = &self.topology.aggregates[aggregate];
+            let key = row_key(&prefix, definition.windows[window.0].kind, window.1);
+            match facts.rows.remove(&key).map(|text| serde_json::from_str::<Json>(&text)) {
+                // Keys that had rows of their own are in this sum too, if those rows are gone.
+                _ if self.is_expired(facts, aggregate, window) => {}
+                Some(Ok(found)) => compare_row(report, key, definition, &expected, &found),
+                Some(Err(error)) => report.differ(key, "JSON", error),
+                None => report.differ(key, Json::Object(expected.values(definition)), "no row"),
             }
         }
+        for (key, value) in facts.rows.drain() {
+            report.differ(key, "no row", value);
+        }
+    }
+
+    fn is_expired(&self, facts: &Facts, aggregate: usize, (number, start): (usize, i64)) -> bool {
+        let one = &self.topology.aggregates[aggregate].windows[number];
+        let end = match one.kind {
+            WindowKind::Rolling { .. } | WindowKind::Ever => i64::MAX,
+            kind => window(kind, &self.topology.zone, start).1,
+        };
+        facts.floor.is_some_and(|floor| end.saturating_add(one.keep) <= floor)
     }
 }
 
-fn compare_row(
-    report: &mut Report,
-    key: String,
-    aggregate: &crate::topology::Aggregate,
-    expected: &Expected,
-    found: &Json,
-) {
+/// Keys without a row of their own, where the tenant has a row that sums such keys. A key is in that row with all its
+/// living windows, or with none: so what lacks a row is exactly what that row has.
+struct Others {
+    /// Beginnings of keys, up to `by`, to the row that sums their others.
+    prefixes: HashMap<String, String>,
+    /// By aggregate, prefix of the summing row, window.
+    rows: HashMap<(usize, String, (usize, i64)), Expected>,
+}
+
+impl Others {
+    fn of(facts: &Facts) -> Others {
+        let prefix = |key: &String| {
+            let (tenant, rest) = key.split_once(BY)?;
+            let by = rest.starts_with("{\"__other__\":").then(|| rest.split_inclusive('}').next())??;
+            Some((tenant.to_owned(), format!("{tenant}{BY}{by}")))
+        };
+        Others { prefixes: facts.rows.keys().filter_map(prefix).collect(), rows: HashMap::new() }
+    }
+
+    fn summing(&self, prefix: &str) -> Option<&String> {
+        self.prefixes.get(prefix.split_once(BY)?.0)
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        self.summing(prefix).is_some()
+    }
+
+    fn add(
+        &mut self,
+        definition: &Aggregate,
+        (aggregate, prefix, window): (usize, &str, (usize, i64)),
+        expected: Expected,
+    ) {
+        let Some(summing) = self.summing(prefix) else { return };
+        let sum = self.rows.entry((aggregate, summing.clone(), window));
+        sum.or_insert_with(|| Expected::new(definition)).merge(definition, expected);
+    }
+}
+
+fn compare_row(report: &mut Report, key: String, aggregate: &Aggregate, expected: &Expected, found: &Json) {
     let mut values = expected.values(aggregate);
     if let Some(names) = found["approximate"].as_array() {
         for name in names.iter().filter_map(Json::as_str) {
@@ -328,11 +377,4 @@ fn row_key(prefix: &str, kind: WindowKind, start: i64) -> String {
         WindowKind::Ever | WindowKind::Rolling { .. } => format!("{prefix},\"window\":\"{}\"}}", kind.name()),
         kind => format!("{prefix},\"window\":\"{}\",\"start\":\"{}\"}}", kind.name(), instant(start)),
     }
-}
-
-/// Is a part of this tenant's keys summed under `__other__`?
-fn has_other(facts: &Facts, aggregate: &crate::topology::Aggregate, prefix: &str) -> bool {
-    let tenant = prefix.split(",\"by\":").next().unwrap_or_default();
-    debug_assert!(prefix.contains(&aggregate.name));
-    facts.rows.keys().any(|key| key.starts_with(tenant) && key.contains("\"by\":{\"__other__\""))
 }

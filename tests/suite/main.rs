@@ -12,6 +12,8 @@
 #[cfg(feature = "embedded")]
 mod cli;
 #[cfg(feature = "embedded")]
+mod cli_many_keys;
+#[cfg(feature = "embedded")]
 mod cli_run;
 #[cfg(feature = "embedded")]
 mod embedded;
