@@ -191,7 +191,7 @@ impl Part {
         match (self, more) {
             (Part::Count(count), Part::Count(more)) => *count += more,
             (Part::Sum(sum), Part::Sum(more)) => *sum += more,
-            (Part::Mean(mean), Part::Mean(more)) => *mean = Box::new((mean.0 + more.0, mean.1 + more.1)),
+            (Part::Mean(mean), Part::Mean(more)) => **mean = (mean.0 + more.0, mean.1 + more.1),
             (Part::Ids(ids), Part::Ids(more)) => ids.extend(more),
             (Part::Best(best), Part::Best(more)) => {
                 let wanted =
