@@ -12,9 +12,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 #[test]
 fn one_node_answers_and_keeps_its_records_and_ports_when_it_is_killed() {
-    let Some(kafka) = Kafka::with(1, &[("message.max.bytes", "2000000")]) else { return };
+    let Some(setup) = Kafka::setup(1) else { return };
+    let kafka = setup.format("--feature").format("transaction.version=1").start();
     let ports = kafka.ports();
     assert!(api_versions(ports[0]).expect("it answers") > 30);
+    assert!(
+        features(&kafka).contains("FinalizedVersionLevel: 1"),
+        "its folder was formatted like all others"
+    );
     topic(&kafka, "kept", "1");
     send(&kafka, "kept", "a record\n");
 
@@ -26,12 +31,12 @@ fn one_node_answers_and_keeps_its_records_and_ports_when_it_is_killed() {
     assert_eq!(kafka.ports(), ports);
     assert!(api_versions(ports[0]).expect("it answers again") > 30);
     assert_eq!(read(&kafka, "kept", 1), "a record\n");
-    assert!(kafka.log_of(1).contains("message.max.bytes = 2000000"), "the test's own setting was lost");
 }
 
 #[test]
 fn three_nodes_go_on_while_one_is_killed_or_paused_and_take_it_back() {
-    let Some(kafka) = Kafka::start(3) else { return };
+    let Some(kafka) = Kafka::with(3, &[("message.max.bytes", "2000000")]) else { return };
+    assert!(kafka.log_of(2).contains("message.max.bytes = 2000000"), "the test's own setting was lost");
     let ports = kafka.ports();
     for port in &ports {
         api_versions(*port).expect("each node answers");
@@ -123,6 +128,14 @@ fn ask(port: u16, api: i16, version: i16) -> io::Result<Vec<u8>> {
     let (correlation, body) = answer.split_at(4);
     assert_eq!(correlation, CORRELATION, "the answer is to another request");
     Ok(body.to_vec())
+}
+
+/// What the cluster says of transactions.
+fn features(kafka: &Kafka) -> String {
+    let mut describe = kafka.tool("FeatureCommand");
+    describe.arg("describe");
+    let all = done(describe, "");
+    all.lines().filter(|line| line.contains("transaction.version")).collect()
 }
 
 fn topic(kafka: &Kafka, name: &str, copies: &str) {

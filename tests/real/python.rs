@@ -24,7 +24,10 @@ impl Python {
     #[track_caller]
     pub(crate) fn or_left_out() -> Option<Python> {
         static READY: OnceLock<Result<Python, String>> = OnceLock::new();
-        (!left_out()).then(|| needed(READY.get_or_init(prepare).clone()))
+        if left_out() {
+            return None;
+        }
+        Some(needed(READY.get_or_init(prepare).clone()))
     }
 
     /// An oracle with its arguments, not started yet.

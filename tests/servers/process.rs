@@ -53,10 +53,6 @@ impl Process {
         Ok(Process { child })
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn is_on(&mut self) -> bool {
         self.child.try_wait().expect("a child of ours can be waited for").is_none()
     }

@@ -39,7 +39,7 @@ impl Kafka {
     /// One node or three, ready. `None` if the test is left out on purpose.
     #[track_caller]
     pub(crate) fn start(nodes: u16) -> Option<Kafka> {
-        Self::setup(nodes).map(Setup::start)
+        Some(Self::setup(nodes)?.start())
     }
 
     /// The same with settings of the test's own, which win over ours.
@@ -52,13 +52,10 @@ impl Kafka {
     /// Ports first, for tests that put something before them. `None` if the test is left out on purpose.
     #[track_caller]
     pub(crate) fn setup(nodes: u16) -> Option<Setup> {
-        assert!(matches!(nodes, 1 | 3), "one node or three, not {nodes}");
-        let setup = || Setup {
-            nodes: (1..=nodes).map(Node::new).collect(),
-            properties: Vec::new(),
-            format: Vec::new(),
-        };
-        (!left_out()).then(setup)
+        if left_out() {
+            return None;
+        }
+        Some(Setup::new(nodes))
     }
 
     /// The one node that all tests of this binary may share: none of them may kill it, and each uses topics and
@@ -66,8 +63,10 @@ impl Kafka {
     #[track_caller]
     pub(crate) fn shared() -> Option<&'static Kafka> {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
-        let setup = || Self::setup(1).expect("nobody changes the environment meanwhile").start();
-        (!left_out()).then(|| SHARED.get_or_init(setup))
+        if left_out() {
+            return None;
+        }
+        Some(SHARED.get_or_init(|| Setup::new(1).start()))
     }
 
     /// Where clients begin: `127.0.0.1:P1,127.0.0.1:P2,…`, the advertised ports.
@@ -151,6 +150,11 @@ impl Kafka {
 }
 
 impl Setup {
+    fn new(nodes: u16) -> Setup {
+        assert!(matches!(nodes, 1 | 3), "one node or three, not {nodes}");
+        Setup { nodes: (1..=nodes).map(Node::new).collect(), properties: Vec::new(), format: Vec::new() }
+    }
+
     /// Where each node will listen for clients.
     pub(crate) fn ports(&self) -> Vec<u16> {
         ports(&self.nodes)

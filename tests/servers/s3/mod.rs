@@ -38,14 +38,20 @@ impl S3 {
     /// A server with an empty bucket, ready. `None` if the test is left out on purpose.
     #[track_caller]
     pub(crate) fn start() -> Option<S3> {
-        (!left_out()).then(|| needed(Self::try_start()))
+        if left_out() {
+            return None;
+        }
+        Some(needed(Self::try_start()))
     }
 
     /// The one that all tests of this binary may share: none of them may kill it, and each uses a prefix of its own.
     #[track_caller]
     pub(crate) fn shared() -> Option<&'static S3> {
         static SHARED: OnceLock<S3> = OnceLock::new();
-        (!left_out()).then(|| SHARED.get_or_init(|| needed(Self::try_start())))
+        if left_out() {
+            return None;
+        }
+        Some(SHARED.get_or_init(|| needed(Self::try_start())))
     }
 
     pub(crate) fn endpoint(&self) -> String {

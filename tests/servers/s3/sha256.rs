@@ -41,7 +41,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The first 32 bits of the fractions of the cube roots of the first 64 primes.
 fn round_constants() -> [u32; 64] {
-    let is_prime = |n: &u64| (2..*n).all(|divisor| n % divisor != 0);
+    let is_prime = |n: &u64| (2..*n).all(|divisor| !n.is_multiple_of(divisor));
     let mut primes = (2..).filter(is_prime);
     std::array::from_fn(|_| {
         let prime = u128::from(primes.next().expect("primes never end"));
