@@ -9,4 +9,6 @@ mod flights;
 mod kill;
 mod program;
 mod python;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod totals;
