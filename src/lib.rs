@@ -6,7 +6,7 @@
 //! decode ─► route ─► aggregate     what should happen: pure, same input, same output
 //!    └────► lake
 //! worker ─► port                   makes it happen, in order, through the port alone
-//! embedded, objects, sim           what the port is made of: one foreign system each
+//! embedded, kafka, objects, sim    what the port is made of: one foreign system each
 //! generate                         seeded events of shoppers, for the demo and for tests
 //! cli                              the only one that joins them
 //! ```
@@ -32,5 +32,7 @@ pub mod worker;
 pub mod cli;
 #[cfg(feature = "embedded")]
 pub mod embedded;
-#[cfg(feature = "embedded")]
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(any(feature = "embedded", feature = "s3"))]
 pub mod objects;

@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&[&str], &[&str])] = &[
     (&["decode", "route", "aggregate", "lake", "generate"], &["model", "topology"]),
     // Reads what the lake decided, and nothing of what counted: its fold is its own.
     (&["verify"], &["lake", "model", "port", "topology"]),
-    (&["embedded", "objects", "sim"], &["model", "port"]),
+    (&["embedded", "kafka", "objects", "sim"], &["model", "port"]),
     (&["worker"], &["aggregate", "decode", "lake", "model", "port", "route", "telemetry", "topology"]),
 ];
 
@@ -39,12 +39,21 @@ const NOT_IN_CORE: &[&str] = &[
 /// Foreign systems, and the rooms that may know them.
 const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["redb::"], &["embedded"]),
+    (&["rdkafka::", "rdkafka_sys::"], &["kafka"]),
+    (&["object_store::", "tokio::"], &["objects"]),
     (&["arrow_array::", "arrow_buffer::", "arrow_schema::", "parquet::"], &["lake", "verify", "cli"]),
     (&["clap::", "clap_complete::", "comfy_table::", "anyhow::", "libc::"], &["cli", "main"]),
 ];
 
 /// The only files that may say `unsafe`.
-const UNSAFE: &[&str] = &["src/cli/heap.rs"];
+const UNSAFE: &[&str] = &[
+    "src/cli/heap.rs",
+    "src/kafka/native/consumer.rs",
+    "src/kafka/native/mod.rs",
+    "src/kafka/native/producer.rs",
+    "src/kafka/native/queue.rs",
+    "src/kafka/native/topic_id.rs",
+];
 
 /// Files that only tests are built from.
 const TEST_FILES: &[&str] = &["/tests.rs", "/testing.rs", "/fixture.rs"];

@@ -33,3 +33,6 @@ pub mod other_lives_as_long_as_its_windows {}
 
 #[doc = include_str!("0010-the-order-inside-a-transaction.md")]
 pub mod the_order_inside_a_transaction {}
+
+#[doc = include_str!("0011-a-consumer-of-our-own.md")]
+pub mod a_consumer_of_our_own {}

@@ -7,10 +7,20 @@
 mod local;
 mod memory;
 mod probe;
+#[cfg(feature = "s3")]
+mod remote;
 
 pub use local::LocalObjects;
 pub use memory::MemoryObjects;
 pub use probe::{ProbeError, probe};
+#[cfg(feature = "s3")]
+pub use remote::{
+    CallCounts, Credentials, Encryption, RemoteError, RemoteObjects, Secret, StoreCounts, StoreKind,
+    StoreLimits, StoreSettings, StoreUrl,
+};
+
+/// Where a directory keeps unfinished objects. No store may have it as a key, so that all take the same keys.
+const TEMPORARY: &str = ".tmp";
 
 /// Why an object could not be kept or found.
 #[derive(Debug, thiserror::Error)]
@@ -29,4 +39,43 @@ pub enum Error {
 
     #[error("cannot {doing} `{}`: {source}", path.display())]
     Io { doing: &'static str, path: std::path::PathBuf, source: std::io::Error },
+}
+
+/// A key is a relative path of plain names, none of which leads out of the root or into `.tmp`.
+fn check(key: &str) -> Result<(), &'static str> {
+    if key.is_empty() {
+        return Err("it is empty");
+    }
+    if key.contains(['\0', '\\']) {
+        return Err("it holds a zero byte or a backslash");
+    }
+    for name in key.split('/') {
+        match name {
+            "" => return Err("it begins or ends with `/`, or has two in a row"),
+            "." | ".." => return Err("it holds `.` or `..`"),
+            _ if name.len() > 255 => return Err("a part of it is longer than 255 bytes"),
+            _ => {}
+        }
+    }
+    let is_temporary = key == TEMPORARY || key.starts_with(".tmp/");
+    if is_temporary { Err("`.tmp` is for unfinished objects") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_leads_out_of_the_root() {
+        let good = ["a", "a/b=c/d.parquet", "_control/v1/x", "a/.hidden", "tmp/x", ".tmpx/y"];
+        let bad = ["", "/a", "a/", "a//b", "..", "a/../b", "./a", ".tmp", ".tmp/x", "a\0b", "a\\b"];
+
+        for key in good {
+            assert_eq!(check(key), Ok(()), "{key}");
+        }
+        for key in bad {
+            assert!(check(key).is_err(), "{key}");
+        }
+        assert!(check(&"x".repeat(256)).is_err());
+    }
 }

@@ -1,9 +1,24 @@
-//! The servers that other tests lean on (`tests/servers`): they start, answer, die, come back with their data, and
-//! leave nothing behind.
+//! What only real brokers and stores can show; and the servers that these tests lean on (`tests/servers`): they start,
+//! answer, die, come back with their data, and leave nothing behind.
+#![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
+#[path = "../suite/block_on.rs"]
+mod block_on;
+mod contract;
+mod group;
 mod kafka;
 mod leaves_nothing;
+#[path = "../suite/port_contract.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "the whole list of each port is for other adapters"
+)]
+mod port_contract;
+mod river;
 mod s3;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod store;
 mod support;

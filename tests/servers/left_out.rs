@@ -24,7 +24,7 @@ pub(crate) fn needed<T>(got: Result<T, String>) -> T {
 
 /// Leaves a mark for `tests/verdict.rs`, which cargo starts last, with the same parent.
 #[track_caller]
-fn mark() {
+pub(crate) fn mark() {
     let here = std::panic::Location::caller();
     let this = thread::current();
     // With one test thread the test runs on the main one, which has no test's name.

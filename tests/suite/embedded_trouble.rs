@@ -32,11 +32,13 @@ fn again_under(shell: &[&str], script: &str, test: &str, variable: &str, dir: &P
     text
 }
 
-/// Can this process mount something that only it sees? Says aloud what is not run if it cannot.
+/// Can this process mount something that only it sees? If not, the test is left out, said aloud and counted.
+#[track_caller]
 fn can_mount(test: &str) -> bool {
     let mounted = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     let can = mounted.is_ok_and(|output| output.status.success());
     if !can {
+        crate::left_out::mark();
         eprintln!("not run: {test}: needs `unshare -rm` (user namespaces) to mount a small file system");
     }
     can

@@ -9,6 +9,8 @@
     expect(clippy::print_stderr, reason = "children talk to their parents over both streams")
 )]
 
+#[cfg(feature = "s3")]
+mod block_on;
 #[cfg(feature = "embedded")]
 mod cli;
 #[cfg(feature = "embedded")]
@@ -18,6 +20,12 @@ mod cli_run;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "embedded")]
+#[path = "../servers/left_out.rs"]
+#[allow(dead_code, reason = "what is left out on purpose is so elsewhere")]
+mod left_out;
+#[cfg(feature = "embedded")]
 mod objects;
 mod port_contract;
+#[cfg(feature = "s3")]
+mod remote;
 mod simulation;

@@ -1,0 +1,124 @@
+//! What went wrong between us and the brokers, and what the worker is to do about it.
+
+use super::native::NativeError;
+use crate::model::{NextOffset, TopicPartition};
+use crate::port::{Failure, Reaction};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot {doing}: {text}")]
+    Call { doing: String, text: String, code: Option<Code>, is_fatal: bool },
+
+    #[error("a client setting is wrong: {0}")]
+    Settings(String),
+
+    #[error("{topic} partition {} is wanted from offset {wanted} on, and the brokers have [{first}, {next})", at.partition)]
+    OutOfRange { topic: String, at: TopicPartition, wanted: NextOffset, first: u64, next: u64 },
+
+    #[error("{group}: another process is the same member; give each process an ordinal of its own ({text})")]
+    Twin { group: String, text: String },
+
+    #[error("no member of the group, so nothing can be committed")]
+    NotAMember,
+
+    #[error("the brokers did not answer in time: {0}")]
+    Silent(String),
+
+    #[error("{0}")]
+    Misuse(&'static str),
+}
+
+impl Error {
+    pub(super) fn call(doing: impl Into<String>, error: &KafkaError) -> Error {
+        let code = error.rdkafka_error_code();
+        match error {
+            KafkaError::ClientConfig(_, text, key, value) if !is_secret(key) => {
+                Error::Settings(format!("{key} = {value}: {text}"))
+            }
+            KafkaError::ClientConfig(_, text, key, _) => Error::Settings(format!("{key}: {text}")),
+            KafkaError::ClientCreation(text) => Error::Settings(text.clone()),
+            _ => Error::Call {
+                doing: doing.into(),
+                text: error.to_string(),
+                code,
+                is_fatal: code == Some(Code::Fatal),
+            },
+        }
+    }
+
+    pub(super) fn native(doing: impl Into<String>, error: NativeError) -> Error {
+        let NativeError { code, text, is_fatal, .. } = error;
+        Error::Call { doing: doing.into(), text, code: Some(code), is_fatal }
+    }
+
+    fn reaction(&self) -> Reaction {
+        match self {
+            Error::Call { is_fatal: true, .. } | Error::NotAMember => Reaction::Rejoin,
+            Error::Call { code: Some(code), .. } => reaction(*code),
+            Error::Call { code: None, .. } | Error::Silent(_) => Reaction::Retry,
+            Error::Settings(_) | Error::OutOfRange { .. } | Error::Twin { .. } | Error::Misuse(_) => {
+                Reaction::Halt
+            }
+        }
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    ["password", "secret", "key", "token", "jaas"].iter().any(|word| key.contains(word))
+}
+
+/// What an error code asks for. Unknown ones pass, as most do.
+fn reaction(code: Code) -> Reaction {
+    match code {
+        Code::Fenced
+        | Code::ProducerFenced
+        | Code::InvalidProducerEpoch
+        | Code::FencedInstanceId
+        | Code::IllegalGeneration
+        | Code::UnknownMemberId
+        | Code::RebalanceInProgress
+        | Code::AssignmentLost => Reaction::Rejoin,
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::SaslAuthenticationFailed
+        | Code::Authentication
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownTopic
+        | Code::UnknownPartition
+        | Code::AutoOffsetReset
+        | Code::OffsetOutOfRange
+        | Code::InvalidTransactionTimeout
+        | Code::UnsupportedVersion
+        | Code::MessageSizeTooLarge => Reaction::Halt,
+        _ => Reaction::Retry,
+    }
+}
+
+/// The library mends these itself, and tells of them all the same.
+pub(super) fn is_passing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::AllBrokersDown
+            | Code::BrokerTransportFailure
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::PollExceeded
+            | Code::NotCoordinator
+            | Code::CoordinatorNotAvailable
+            | Code::CoordinatorLoadInProgress
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::NetworkException
+    )
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::new(error.reaction(), error)
+    }
+}

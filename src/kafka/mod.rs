@@ -1,0 +1,74 @@
+//! The log on Kafka-compatible brokers: Apache Kafka, Redpanda, Amazon MSK.
+//!
+//! In: what the roles ask through [`port::Log`]. Out: records, deliveries and commits as the brokers
+//! have them. One OS thread owns a role with its clients, and calls block it: the client library's own threads do the
+//! work behind. A rebalance is noted in a callback and answered between two polls.
+//!
+//! Promises: what the ports ask, on brokers with the settings that [`topics`] checks; every wait has a limit, or a
+//! watchdog that ends the process. Never: an automatic commit, an automatic reset of a position, a record of an
+//! open transaction. All `unsafe` is in `native`.
+
+mod consumer;
+mod error;
+mod native;
+mod producer;
+mod reader;
+mod settings;
+pub mod topics;
+mod transactions;
+mod watchdog;
+
+pub use error::Error;
+pub use settings::{Settings, Timeouts};
+
+use crate::model::{Role, Topic};
+use crate::port::{self, Failure, Pending};
+use std::sync::Arc;
+
+/// The log of one deployment. Clones share its settings; each handle has clients of its own.
+#[derive(Debug, Clone)]
+pub struct KafkaLog {
+    settings: Arc<Settings>,
+}
+
+impl KafkaLog {
+    /// Connects to nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        KafkaLog { settings: Arc::new(settings) }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl port::Log for KafkaLog {
+    fn reader(&self) -> Box<dyn port::Reader> {
+        Box::new(reader::Reader::new(Arc::clone(&self.settings)))
+    }
+
+    fn consumer(&self, role: Role) -> Box<dyn port::Consumer> {
+        Box::new(consumer::Consumer::new(Arc::clone(&self.settings), role))
+    }
+
+    fn producer(&self) -> Box<dyn port::Producer> {
+        Box::new(producer::Producer::new(Arc::clone(&self.settings)))
+    }
+
+    fn transactions(&self) -> Pending<'_, Box<dyn port::Transactions>> {
+        ready(transactions::Transactions::open(Arc::clone(&self.settings)).map(|made| Box::new(made) as _))
+    }
+}
+
+/// The topic that a role's group reads.
+fn input(role: Role) -> Topic {
+    match role {
+        Role::Route | Role::Lake => Topic::Raw,
+        Role::Aggregate => Topic::Repartition,
+    }
+}
+
+/// What a call that blocked has to say.
+fn ready<'a, T: 'a, E: Into<Failure>>(result: Result<T, E>) -> Pending<'a, T> {
+    Box::pin(std::future::ready(result.map_err(Into::into)))
+}

@@ -1,0 +1,337 @@
+//! A transactional producer straight over the library. The crate's own adds 100 ms to every commit, and no hook of its
+//! own tells how often a request was really sent.
+
+use super::{NativeError, c_string, millis};
+use crate::model::{NextOffset, OutBatch, OutSlice, Partition};
+use crate::port::Membership;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::{RDKafka, RDKafkaErrorCode};
+use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long the library's events are waited for at a time, on a thread of their own.
+const SERVE: Duration = Duration::from_millis(50);
+/// How long to wait while the library's queue is full.
+const FULL_WAIT: Duration = Duration::from_millis(5);
+
+const ADD_PARTITIONS: i16 = 24;
+const ADD_OFFSETS: i16 = 25;
+const END: i16 = 26;
+const COMMIT_OFFSETS: i16 = 28;
+
+/// Requests of the transaction under way that a late copy of could hit the next one.
+#[derive(Debug, Default)]
+pub(in crate::kafka) struct Requests {
+    sent: AtomicU64,
+    answered: AtomicU64,
+    ends: AtomicU64,
+}
+
+impl Requests {
+    fn begin(&self) {
+        [&self.sent, &self.answered, &self.ends]
+            .into_iter()
+            .for_each(|count| count.store(0, Ordering::SeqCst));
+    }
+
+    /// Was the end sent more than once, or is an answer missing? Then a copy may still arrive.
+    pub(in crate::kafka) fn are_tainted(&self) -> bool {
+        let read = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        read(&self.ends) > 1 || read(&self.sent) > read(&self.answered)
+    }
+}
+
+pub(in crate::kafka) struct TransactionalProducer {
+    client: *mut RDKafka,
+    requests: Arc<Requests>,
+    is_closing: Arc<AtomicBool>,
+    serving: Option<JoinHandle<()>>,
+}
+
+/// For the thread that serves events: the library's own calls may be made from any thread.
+struct Client(*mut RDKafka);
+
+// SAFETY: librdkafka's client is safe to use from several threads.
+unsafe impl Send for Client {}
+
+impl TransactionalProducer {
+    pub(in crate::kafka) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
+        let requests = Arc::new(Requests::default());
+        let native = config.create_native_config()?;
+        let mut text = [0 as c_char; 512];
+        let opaque: *const Requests = &*requests;
+        // SAFETY: the counters outlive the client: they are dropped with this value, after it. The library takes the
+        // configuration over if it makes a client, and only then.
+        let client = unsafe {
+            let conf = native.ptr();
+            sys::rd_kafka_conf_interceptor_add_on_new(
+                conf,
+                c"requests".as_ptr(),
+                Some(on_new),
+                opaque.cast_mut().cast(),
+            );
+            let kind = sys::rd_kafka_type_t::RD_KAFKA_PRODUCER;
+            sys::rd_kafka_new(kind, conf, text.as_mut_ptr(), text.len())
+        };
+        if client.is_null() {
+            // SAFETY: the library ends its text with a zero byte.
+            let text = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned();
+            return Err(KafkaError::ClientCreation(text));
+        }
+        mem::forget(native);
+        let is_closing = Arc::new(AtomicBool::new(false));
+        let (served, closing) = (Client(client), Arc::clone(&is_closing));
+        let serve = move || {
+            let served = served;
+            while !closing.load(Ordering::SeqCst) {
+                // SAFETY: the client is destroyed only after this thread was joined.
+                unsafe { sys::rd_kafka_poll(served.0, millis(SERVE)) };
+            }
+        };
+        let serving = thread::Builder::new().name("kafka-transactions".into()).spawn(serve);
+        let serving = serving.map_err(|error| KafkaError::ClientCreation(error.to_string()));
+        let mut producer = TransactionalProducer { client, requests, is_closing, serving: None };
+        producer.serving = Some(serving?);
+        Ok(producer)
+    }
+
+    pub(in crate::kafka) fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Fences whoever had this transactional id before, and waits until its transaction is ended.
+    pub(in crate::kafka) fn init(&self, wait: Duration) -> Result<(), NativeError> {
+        // SAFETY: the client is alive, here and below; an error object is taken over at once.
+        unsafe { NativeError::check(sys::rd_kafka_init_transactions(self.client, millis(wait))) }
+    }
+
+    pub(in crate::kafka) fn begin(&self) -> Result<(), NativeError> {
+        self.requests.begin();
+        // SAFETY: as in `init`.
+        unsafe { NativeError::check(sys::rd_kafka_begin_transaction(self.client)) }
+    }
+
+    /// Queues all records of the batch, in order. The library copies them.
+    pub(in crate::kafka) fn send(
+        &self,
+        topic: &str,
+        partition: Partition,
+        records: &OutBatch,
+    ) -> Result<(), NativeError> {
+        let name = c_string(topic);
+        // SAFETY: the topic object is ours until it is destroyed below, after its last use.
+        unsafe {
+            let topic = sys::rd_kafka_topic_new(self.client, name.as_ptr(), std::ptr::null_mut());
+            if topic.is_null() {
+                return Err(NativeError::from_code(sys::rd_kafka_last_error()));
+            }
+            let sent = records.iter().try_for_each(|record| self.send_one(topic, partition, record));
+            sys::rd_kafka_topic_destroy(topic);
+            sent
+        }
+    }
+
+    /// # Safety
+    /// `topic` is alive.
+    unsafe fn send_one(
+        &self,
+        topic: *mut sys::rd_kafka_topic_t,
+        partition: Partition,
+        record: OutSlice<'_>,
+    ) -> Result<(), NativeError> {
+        loop {
+            // SAFETY: what the list points to lives until the call returns, and the library copies it.
+            let sent = unsafe {
+                let list = Arguments::of(topic, partition, record);
+                NativeError::check(sys::rd_kafka_produceva(self.client, list.all.as_ptr(), list.len))
+            };
+            match sent {
+                Err(error) if error.code == RDKafkaErrorCode::QueueFull => thread::sleep(FULL_WAIT),
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Offsets are the next to read.
+    pub(in crate::kafka) fn send_offsets(
+        &self,
+        topic: &str,
+        offsets: &BTreeMap<Partition, NextOffset>,
+        (group, instance, member): (&str, Option<&str>, &Membership),
+        wait: Duration,
+    ) -> Result<(), NativeError> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, next) in offsets {
+            let offset = rdkafka::Offset::Offset(next.0 as i64);
+            list.add_partition_offset(topic, partition.0 as i32, offset)
+                .expect("a partition and an offset fit");
+        }
+        let (group, id) = (c_string(group), c_string(&member.member));
+        let instance = instance.map(c_string);
+        // SAFETY: the metadata is ours until it is destroyed; the library copies what it needs.
+        unsafe {
+            let metadata = sys::rd_kafka_consumer_group_metadata_new_with_genid(
+                group.as_ptr(),
+                member.generation,
+                id.as_ptr(),
+                instance.as_ref().map_or(std::ptr::null(), |name| name.as_ptr()),
+            );
+            let sent =
+                sys::rd_kafka_send_offsets_to_transaction(self.client, list.ptr(), metadata, millis(wait));
+            sys::rd_kafka_consumer_group_metadata_destroy(metadata);
+            NativeError::check(sent)
+        }
+    }
+
+    /// Without a limit: whoever calls has a watchdog.
+    pub(in crate::kafka) fn commit(&self) -> Result<(), NativeError> {
+        // SAFETY: as in `init`.
+        unsafe { NativeError::check(sys::rd_kafka_commit_transaction(self.client, -1)) }
+    }
+
+    /// Without a limit: whoever calls has a watchdog.
+    pub(in crate::kafka) fn abort(&self) -> Result<(), NativeError> {
+        // SAFETY: as in `init`.
+        unsafe { NativeError::check(sys::rd_kafka_abort_transaction(self.client, -1)) }
+    }
+}
+
+impl Drop for TransactionalProducer {
+    fn drop(&mut self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+        if let Some(serving) = self.serving.take() {
+            // It only polls.
+            let _ = serving.join();
+        }
+        // SAFETY: nobody else has the client any more; the counters go after it.
+        unsafe { sys::rd_kafka_destroy(self.client) }
+    }
+}
+
+/// The arguments of one produce call.
+struct Arguments {
+    all: [sys::rd_kafka_vu_t; 6],
+    len: usize,
+}
+
+impl Arguments {
+    /// # Safety
+    /// The list points into `topic` and `record`, and must not outlive them.
+    unsafe fn of(topic: *mut sys::rd_kafka_topic_t, partition: Partition, record: OutSlice<'_>) -> Arguments {
+        use sys::rd_kafka_vtype_t as T;
+        // SAFETY: all parts of the union are plain numbers and pointers, for which zeros are a value.
+        let mut none: sys::rd_kafka_vu_t = unsafe { mem::zeroed() };
+        none.vtype = T::RD_KAFKA_VTYPE_END;
+        let of = |vtype| sys::rd_kafka_vu_t { vtype, ..none };
+        let mut all = [none; 6];
+        all[0] = of(T::RD_KAFKA_VTYPE_RKT);
+        all[0].u.rkt = topic;
+        all[1] = of(T::RD_KAFKA_VTYPE_PARTITION);
+        all[1].u.i32_ = partition.0 as i32;
+        all[2] = of(T::RD_KAFKA_VTYPE_MSGFLAGS);
+        all[2].u.i = sys::RD_KAFKA_MSG_F_COPY;
+        all[3] = of(T::RD_KAFKA_VTYPE_KEY);
+        all[3].u.mem = memory(Some(record.key));
+        all[4] = of(T::RD_KAFKA_VTYPE_VALUE);
+        all[4].u.mem = memory(record.value);
+        let mut len = 5;
+        if let Some(schema) = record.schema {
+            all[5] = of(T::RD_KAFKA_VTYPE_HEADER);
+            all[5].u.header = sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_2 {
+                name: c"schema".as_ptr(),
+                val: schema.as_ptr().cast(),
+                size: schema.len() as isize,
+            };
+            len = 6;
+        }
+        Arguments { all, len }
+    }
+}
+
+/// No value at all is a null pointer; an empty one is not.
+fn memory(bytes: Option<&[u8]>) -> sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+    let ptr = bytes.map_or(std::ptr::null(), <[u8]>::as_ptr);
+    sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+        ptr: ptr.cast_mut().cast(),
+        size: bytes.map_or(0, <[u8]>::len),
+    }
+}
+
+/// Called by the library for a new client.
+unsafe extern "C" fn on_new(
+    client: *mut RDKafka,
+    _conf: *const sys::rd_kafka_conf_t,
+    requests: *mut c_void,
+    _text: *mut c_char,
+    _len: usize,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: the library's own client; `requests` are those that were given with the hook.
+    unsafe {
+        sys::rd_kafka_interceptor_add_on_request_sent(client, c"requests".as_ptr(), Some(on_sent), requests);
+        sys::rd_kafka_interceptor_add_on_response_received(
+            client,
+            c"requests".as_ptr(),
+            Some(on_answered),
+            requests,
+        )
+    }
+}
+
+fn counts(api: i16) -> bool {
+    matches!(api, ADD_PARTITIONS | ADD_OFFSETS | END | COMMIT_OFFSETS)
+}
+
+/// Called on the thread that sends, for every request.
+unsafe extern "C" fn on_sent(
+    _client: *mut RDKafka,
+    _socket: c_int,
+    _broker: *const c_char,
+    _broker_id: i32,
+    api: i16,
+    _version: i16,
+    _correlation: i32,
+    _size: usize,
+    requests: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: the counters outlive the client.
+    let requests = unsafe { &*requests.cast::<Requests>() };
+    if counts(api) {
+        requests.sent.fetch_add(1, Ordering::SeqCst);
+    }
+    if api == END {
+        requests.ends.fetch_add(1, Ordering::SeqCst);
+    }
+    RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// Called on the thread that receives, for every answer.
+unsafe extern "C" fn on_answered(
+    _client: *mut RDKafka,
+    _socket: c_int,
+    _broker: *const c_char,
+    _broker_id: i32,
+    api: i16,
+    _version: i16,
+    _correlation: i32,
+    _size: usize,
+    _rtt: i64,
+    error: sys::rd_kafka_resp_err_t,
+    requests: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: the counters outlive the client.
+    let requests = unsafe { &*requests.cast::<Requests>() };
+    // An error here is the connection's: the answer did not come.
+    if counts(api) && error == RD_KAFKA_RESP_ERR_NO_ERROR {
+        requests.answered.fetch_add(1, Ordering::SeqCst);
+    }
+    RD_KAFKA_RESP_ERR_NO_ERROR
+}
