@@ -11,8 +11,9 @@
 //! cli                              the only one that joins them
 //! ```
 //!
-//! `model` (nouns) knows nobody; `topology` (what the user asked for) knows `model`; the four cores
-//! know these two and not each other. `tests/tidy.rs` holds the table.
+//! `model` (nouns) knows nobody, nor does `yaml` (files that people write); `topology` (what the user asked for)
+//! knows these two; the four cores know `model` and `topology`, and not each other. `tests/tidy.rs` holds the
+//! table.
 
 pub mod aggregate;
 pub mod decisions;
@@ -27,6 +28,7 @@ pub mod topology;
 #[cfg(feature = "parquet")]
 pub mod verify;
 pub mod worker;
+mod yaml;
 
 #[cfg(feature = "embedded")]
 pub mod cli;

@@ -1,9 +1,8 @@
 //! Small readers of nodes: each answers a value, or a problem at its place that says what would be right.
 
-use super::checked::Micros;
-use super::literal::{number, parse_bytes, parse_duration};
 use super::node::{Kind, Member, Node, shorten};
 use super::problem::{Place, Problems};
+use super::units::{number, parse_bytes, parse_duration};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -126,7 +125,8 @@ pub(crate) fn integer(node: &Node, range: RangeInclusive<u64>, problems: &mut Pr
     })
 }
 
-pub(crate) fn duration(node: &Node, problems: &mut Problems) -> Option<Micros> {
+/// In microseconds.
+pub(crate) fn duration(node: &Node, problems: &mut Problems) -> Option<i64> {
     let found = match &node.kind {
         Kind::Scalar(text) => parse_duration(text),
         _ => None,
@@ -144,7 +144,7 @@ pub(crate) fn duration_within(
     node: &Node,
     (low, high): (&str, &str),
     problems: &mut Problems,
-) -> Option<Micros> {
+) -> Option<i64> {
     let found = duration(node, problems)?;
     let edge = |text| parse_duration(text).expect("limits are written as durations");
     if (edge(low)..=edge(high)).contains(&found) {
@@ -173,11 +173,7 @@ pub(crate) struct Pattern {
     pub(crate) max: usize,
 }
 
-/// Columns of rows, of the lake and of SQL.
-pub(crate) const COLUMN: Pattern = Pattern { extra: "_", max: 63 };
-/// Aggregates and histories: they become parts of keys and of topic names.
-pub(crate) const PART: Pattern = Pattern { extra: "_-", max: 40 };
-pub(crate) const TOPOLOGY: Pattern = Pattern { extra: "-", max: 40 };
+/// What topics, groups and transactional ids begin with.
 pub(crate) const DEPLOYMENT: Pattern = Pattern { extra: ".-", max: 80 };
 
 impl Pattern {
