@@ -11,11 +11,12 @@
 //! cli                              the only one that joins them
 //! ```
 //!
-//! `model` (nouns) knows nobody, nor does `yaml` (files that people write); `topology` (what the user asked for)
-//! knows these two; the four cores know `model` and `topology`, and not each other. `tests/tidy.rs` holds the
-//! table.
+//! `model` (nouns) knows nobody, nor does `yaml` (files that people write); `topology` (what the user asked for) and
+//! `config` (how a process runs) know these two; the four cores know `model` and `topology`, and not each other.
+//! `tests/tidy.rs` holds the table.
 
 pub mod aggregate;
+pub mod config;
 pub mod decisions;
 pub mod decode;
 pub mod generate;

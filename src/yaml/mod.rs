@@ -9,7 +9,7 @@ mod problem;
 pub(crate) mod read;
 mod units;
 
-pub(crate) use node::{Kind, Member, Node, parse, shorten};
+pub(crate) use node::{Kind, Member, Node, key_name, parse, shorten};
 pub use problem::Problem;
 pub(crate) use problem::{Place, Problems};
 pub(crate) use read::{DEPLOYMENT, Members, Name, Pattern};

@@ -55,6 +55,14 @@ pub(crate) fn shorten(text: &str) -> String {
     short
 }
 
+/// A key for problems, up to a colon or an equals sign: to YAML `password:hunter2` is a key without a value, and
+/// what follows must not be shown.
+pub(crate) fn key_name(key: &str) -> String {
+    let head = key.split([':', '=']).next().unwrap_or_default();
+    let dots = if head.len() < key.len() { "…" } else { "" };
+    format!("{}{dots}", shorten(head))
+}
+
 /// Reads the one document of a file that `holds` something, such as `a topology`. `None` only together with a
 /// problem.
 pub(crate) fn parse(text: &str, holds: &'static str, problems: &mut Problems) -> Option<Node> {
@@ -185,7 +193,7 @@ impl<'a> Builder<'a> {
                 }
             };
             if let Some(first) = seen.get(&key) {
-                let message = format!("`{}` stands here twice; the first is in line {first}", shorten(&key));
+                let message = format!("`{}` stands here twice; the first is in line {first}", key_name(&key));
                 self.problems.add(at, message);
                 continue;
             }

@@ -28,6 +28,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) const START: Place = Place { line: 1, column: 1 };
+
+    /// Not in the file: what its reader brings from elsewhere, by number. No line of a file has the number 0.
+    pub(crate) const fn outside(number: usize) -> Place {
+        Place { line: 0, column: number }
+    }
 }
 
 const GUESSES_MAX: usize = 200;
