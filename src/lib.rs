@@ -11,10 +11,12 @@
 //! cli                              the only one that joins them
 //! ```
 //!
-//! `model` (nouns) knows nobody; `topology` (what the user asked for) knows `model`; the four cores
-//! know these two and not each other. `tests/tidy.rs` holds the table.
+//! `model` (nouns) knows nobody, nor does `yaml` (files that people write); `topology` (what the user asked for) and
+//! `config` (how a process runs) know these two; the four cores know `model` and `topology`, and not each other.
+//! `tests/tidy.rs` holds the table.
 
 pub mod aggregate;
+pub mod config;
 pub mod decisions;
 pub mod decode;
 pub mod generate;
@@ -27,6 +29,7 @@ pub mod topology;
 #[cfg(feature = "parquet")]
 pub mod verify;
 pub mod worker;
+mod yaml;
 
 #[cfg(feature = "embedded")]
 pub mod cli;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Rooms, and the only other rooms that they may import. `cli` may import all.
 const MAY_IMPORT: &[(&[&str], &[&str])] = &[
-    (&["model", "telemetry", "decisions"], &[]),
-    (&["topology", "config", "port"], &["model"]),
+    (&["model", "yaml", "telemetry", "decisions"], &[]),
+    (&["topology", "config"], &["model", "yaml"]),
+    (&["port"], &["model"]),
     (&["decode", "route", "aggregate", "lake", "generate"], &["model", "topology"]),
     // Reads what the lake decided, and nothing of what counted: its fold is its own.
     (&["verify"], &["lake", "model", "port", "topology"]),
@@ -19,7 +20,8 @@ const MAY_IMPORT: &[(&[&str], &[&str])] = &[
 const JOINS_ALL: &[&str] = &["cli", "lib", "main"];
 
 /// Same input, same output, for ever: these never wait, read a clock or touch the world.
-const CORE: &[&str] = &["model", "topology", "decode", "route", "aggregate", "lake", "generate"];
+const CORE: &[&str] =
+    &["model", "yaml", "topology", "config", "decode", "route", "aggregate", "lake", "generate"];
 
 /// Words that would break that promise. (The order of std's hash maps differs from run to run.)
 const NOT_IN_CORE: &[&str] = &[

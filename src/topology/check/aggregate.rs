@@ -3,14 +3,13 @@
 use super::super::checked::{
     Aggregate, ColumnIndex, Condition, FieldIndex, FieldType, History, Micros, Scalar,
 };
-use super::super::node::{Kind, Member, Node};
-use super::super::problem::Problems;
-use super::super::read::{self, Name, PART};
+use super::super::names::PART;
 use super::condition::condition;
 use super::contribution::Contributions;
 use super::fields::{Fields, scalar_name};
 use super::values::{slots, values};
 use super::windows::windows;
+use crate::yaml::{Kind, Member, Name, Node, Problems, read};
 
 pub(crate) fn aggregate(
     member: &Member,

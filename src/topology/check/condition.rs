@@ -2,10 +2,8 @@
 
 use super::super::checked::{Check, Condition, Literal, Scalar, Test};
 use super::super::literal::literal;
-use super::super::node::{Kind, Member, Node, shorten};
-use super::super::problem::{Place, Problems};
-use super::super::read::{self, Name};
 use super::fields::scalar_name;
+use crate::yaml::{Kind, Member, Name, Node, Place, Problems, read, shorten};
 
 const COMPARISONS: [&str; 4] = ["at_least", "at_most", "above", "below"];
 const TESTS: [&str; 6] = ["present", "not", "at_least", "at_most", "above", "below"];

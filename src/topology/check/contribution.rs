@@ -3,11 +3,10 @@
 use super::super::checked::{
     ColumnIndex, Condition, ContributionColumn, Expression, Field, FieldIndex, FieldType, Input, Scalar,
 };
-use super::super::node::{Kind, Node, shorten};
-use super::super::problem::{Place, Problems};
-use super::super::read::{self, COLUMN, Name};
+use super::super::names::COLUMN;
 use super::condition::condition;
 use super::fields::{Fields, scalar_name, type_name};
+use crate::yaml::{Kind, Name, Node, Place, Problems, read, shorten};
 use std::collections::BTreeMap;
 
 const INPUTS_MAX: usize = 32;

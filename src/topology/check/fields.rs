@@ -1,9 +1,8 @@
 //! `events.fields`: names, types and where in the event they are found.
 
 use super::super::checked::{Field, FieldIndex, FieldType, Scalar};
-use super::super::node::{Kind, Member, Node, shorten};
-use super::super::problem::{Place, Problems};
-use super::super::read::{self, COLUMN, Name};
+use super::super::names::COLUMN;
+use crate::yaml::{Kind, Member, Name, Node, Place, Problems, read, shorten};
 use std::collections::BTreeMap;
 
 const FIELDS_MAX: usize = 500;

@@ -1,10 +1,8 @@
 //! `lake`: table, partitions, and when files are closed.
 
 use super::super::checked::{Lake, Micros, PartitionColumn};
-use super::super::literal::parse_duration;
-use super::super::node::Node;
-use super::super::problem::Problems;
-use super::super::read::{self, COLUMN, Name};
+use super::super::names::COLUMN;
+use crate::yaml::{Name, Node, Problems, parse_duration, read};
 
 const DAY: Micros = 86_400_000_000;
 const ROLL_BYTES: u64 = 128 << 20;

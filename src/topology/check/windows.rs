@@ -1,10 +1,7 @@
 //! `windows` and `keep`.
 
 use super::super::checked::{Micros, Window, WindowKind, format_duration};
-use super::super::literal::parse_duration;
-use super::super::node::{Kind, Node, shorten};
-use super::super::problem::Problems;
-use super::super::read::{self, Name};
+use crate::yaml::{Kind, Name, Node, Problems, parse_duration, read, shorten};
 
 const MINUTE: Micros = 60_000_000;
 const HOUR: Micros = 60 * MINUTE;

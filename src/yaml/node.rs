@@ -1,15 +1,15 @@
 //! YAML as a small tree that keeps the source text of every scalar, and its place.
 //!
-//! No scalar gets a type here: the field that it is compared with decides, so `NO`, `007` and `12:30`
+//! No scalar gets a type here: the place that it stands at decides, so `NO`, `007` and `12:30`
 //! stay what somebody wrote. Size and depth are bounded; anchors, aliases and tags are refused.
 
 use super::problem::{Place, Problem, Problems};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::BTreeMap;
 
-/// A topology is a page, not a data set.
-pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
-/// Deeper than any topology; reading and dropping the tree recurse this far.
+/// A file for people is a page, not a data set.
+const FILE_BYTES_MAX: usize = 1 << 20;
+/// Deeper than any file of ours; reading and dropping the tree recurse this far.
 const DEPTH_MAX: usize = 32;
 
 #[derive(Debug)]
@@ -55,13 +55,24 @@ pub(crate) fn shorten(text: &str) -> String {
     short
 }
 
-/// Reads the one document of a file. `None` only together with a problem.
-pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
+/// A key for problems, up to a colon or an equals sign: to YAML `password:hunter2` is a key without a value, and
+/// what follows must not be shown.
+pub(crate) fn key_name(key: &str) -> String {
+    let head = key.split([':', '=']).next().unwrap_or_default();
+    let dots = if head.len() < key.len() { "…" } else { "" };
+    format!("{}{dots}", shorten(head))
+}
+
+/// Reads the one document of a file that `holds` something, such as `a topology`. `None` only together with a
+/// problem.
+pub(crate) fn parse(text: &str, holds: &'static str, problems: &mut Problems) -> Option<Node> {
     if text.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are read", text.len());
         return problems.none(Place::START, message);
     }
-    let mut builder = Builder { parser: Parser::new_from_str(text), problems };
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder { parser: Parser::new_from_str(text), holds, problems };
     match builder.document() {
         Ok(node) => Some(node),
         Err(stop) => problems.none(Place { line: stop.line, column: stop.column }, stop.message),
@@ -70,6 +81,7 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
 
 struct Builder<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    holds: &'static str,
     problems: &'a mut Problems,
 }
 
@@ -96,7 +108,9 @@ impl<'a> Builder<'a> {
             let (event, at) = self.next()?;
             match event {
                 Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
-                Event::StreamEnd => return Err(stop(at, "the file is empty; it should hold a topology")),
+                Event::StreamEnd => {
+                    return Err(stop(at, format!("the file is empty; it should hold {}", self.holds)));
+                }
                 event => {
                     let node = self.node(event, at, 0)?;
                     self.end()?;
@@ -111,7 +125,9 @@ impl<'a> Builder<'a> {
             match self.next()? {
                 (Event::DocumentEnd | Event::Nothing, _) => {}
                 (Event::StreamEnd, _) => return Ok(()),
-                (_, at) => return Err(stop(at, "a second document begins here; a file holds one topology")),
+                (_, at) => {
+                    return Err(stop(at, "a second document begins here; a file holds one"));
+                }
             }
         }
     }
@@ -177,7 +193,7 @@ impl<'a> Builder<'a> {
                 }
             };
             if let Some(first) = seen.get(&key) {
-                let message = format!("`{}` stands here twice; the first is in line {first}", shorten(&key));
+                let message = format!("`{}` stands here twice; the first is in line {first}", key_name(&key));
                 self.problems.add(at, message);
                 continue;
             }
@@ -211,7 +227,7 @@ mod tests {
 
     fn problems_of(text: &str) -> Vec<String> {
         let mut problems = Problems::default();
-        let node = parse(text, &mut problems);
+        let node = parse(text, "a topology", &mut problems);
         assert!(node.is_some() || !problems.is_empty(), "silence about {text:?}");
         problems.into_list().iter().map(ToString::to_string).collect()
     }
@@ -219,7 +235,7 @@ mod tests {
     #[test]
     fn scalars_keep_their_source_text_and_place() {
         let mut problems = Problems::default();
-        let node = parse("a: NO\nb: [007, 12:30, '1e3', ~]\n", &mut problems).expect("is YAML");
+        let node = parse("a: NO\nb: [007, 12:30, '1e3', ~]\n", "a list", &mut problems).expect("is YAML");
 
         let Kind::Map(members) = &node.kind else { panic!("{node:?}") };
         assert!(matches!(&members[0].value.kind, Kind::Scalar(text) if text == "NO"));
@@ -231,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_yaml_can_do_and_a_topology_cannot_is_named() {
+    fn what_yaml_can_do_and_is_not_read_here_is_named() {
         assert_eq!(
             problems_of("a: &x 1\nb: *x\nc: !!str 2\na: 3\n? [d]\n: 4\n"),
             [
@@ -244,7 +260,7 @@ mod tests {
         );
         assert_eq!(
             problems_of("a: 1\n---\nb: 2\n"),
-            ["2:1: a second document begins here; a file holds one topology"]
+            ["2:1: a second document begins here; a file holds one"]
         );
         assert_eq!(problems_of("# nothing\n"), ["2:1: the file is empty; it should hold a topology"]);
     }

@@ -1,9 +1,8 @@
 //! Small readers of nodes: each answers a value, or a problem at its place that says what would be right.
 
-use super::checked::Micros;
-use super::literal::{number, parse_bytes, parse_duration};
-use super::node::{Kind, Member, Node, shorten};
+use super::node::{Kind, Member, Node, key_name, shorten};
 use super::problem::{Place, Problems};
+use super::units::{number, parse_bytes, parse_duration};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -22,6 +21,11 @@ pub(crate) struct Name<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// Of a map that is not there.
+    pub(crate) fn none(place: Place) -> Self {
+        Members { place, members: &[] }
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         self.members.iter().find(|member| member.key == key).map(|member| &member.value)
     }
@@ -56,7 +60,7 @@ pub(crate) fn closed<'a>(
         if !known.contains(&member.key.as_str()) {
             let near = problems.did_you_mean(&member.key, known.iter().copied());
             let keys = if near.is_empty() { format!("; known are {}", listed(known)) } else { near };
-            problems.add(member.place, format!("`{}` is no key here{keys}", shorten(&member.key)));
+            problems.add(member.place, format!("`{}` is no key here{keys}", key_name(&member.key)));
         }
     }
     Some(Members { place: node.place, members })
@@ -126,7 +130,8 @@ pub(crate) fn integer(node: &Node, range: RangeInclusive<u64>, problems: &mut Pr
     })
 }
 
-pub(crate) fn duration(node: &Node, problems: &mut Problems) -> Option<Micros> {
+/// In microseconds.
+pub(crate) fn duration(node: &Node, problems: &mut Problems) -> Option<i64> {
     let found = match &node.kind {
         Kind::Scalar(text) => parse_duration(text),
         _ => None,
@@ -144,7 +149,7 @@ pub(crate) fn duration_within(
     node: &Node,
     (low, high): (&str, &str),
     problems: &mut Problems,
-) -> Option<Micros> {
+) -> Option<i64> {
     let found = duration(node, problems)?;
     let edge = |text| parse_duration(text).expect("limits are written as durations");
     if (edge(low)..=edge(high)).contains(&found) {
@@ -173,29 +178,29 @@ pub(crate) struct Pattern {
     pub(crate) max: usize,
 }
 
-/// Columns of rows, of the lake and of SQL.
-pub(crate) const COLUMN: Pattern = Pattern { extra: "_", max: 63 };
-/// Aggregates and histories: they become parts of keys and of topic names.
-pub(crate) const PART: Pattern = Pattern { extra: "_-", max: 40 };
-pub(crate) const TOPOLOGY: Pattern = Pattern { extra: "-", max: 40 };
+/// What topics, groups and transactional ids begin with.
 pub(crate) const DEPLOYMENT: Pattern = Pattern { extra: ".-", max: 80 };
 
 impl Pattern {
-    /// A problem unless the name is one; its text either way.
-    pub(crate) fn check(self, name: &str, at: Place, problems: &mut Problems) -> bool {
+    pub(crate) fn fits(self, name: &str) -> bool {
         let allowed = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || self.extra.as_bytes().contains(&byte)
         };
-        let right = name.len() <= self.max
+        name.len() <= self.max
             && name.bytes().next().is_some_and(|first| first.is_ascii_lowercase())
-            && name.bytes().all(allowed);
+            && name.bytes().all(allowed)
+    }
+
+    pub(crate) fn words(self) -> String {
+        let Pattern { extra, max } = self;
+        format!("at most {max} of `a-z0-9{extra}` that begins with a letter")
+    }
+
+    /// A problem unless the name is one.
+    pub(crate) fn check(self, name: &str, at: Place, problems: &mut Problems) -> bool {
+        let right = self.fits(name);
         if !right {
-            let Pattern { extra, max } = self;
-            let message = format!(
-                "`{}` should be a name of at most {max} of `a-z0-9{extra}` that begins with a letter",
-                shorten(name)
-            );
-            problems.add(at, message);
+            problems.add(at, format!("`{}` should be a name of {}", shorten(name), self.words()));
         }
         right
     }

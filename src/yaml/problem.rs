@@ -1,4 +1,4 @@
-//! What is wrong with a topology: every problem at once, with its place and what would be right.
+//! What is wrong with a file: every problem at once, with its place and what would be right.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,6 +28,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) const START: Place = Place { line: 1, column: 1 };
+
+    /// Not in the file: what its reader brings from elsewhere, by number. No line of a file has the number 0.
+    pub(crate) const fn outside(number: usize) -> Place {
+        Place { line: 0, column: number }
+    }
 }
 
 const GUESSES_MAX: usize = 200;
@@ -49,7 +54,7 @@ impl Problems {
 
     /// `; did you mean …?`, or nothing.
     pub(crate) fn did_you_mean<'a>(&self, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-        // Beyond this the file is no topology with a few mistakes, and guessing would take for ever.
+        // Beyond this it is no file with a few mistakes, and guessing would take for ever.
         if self.0.len() > GUESSES_MAX {
             return String::new();
         }
