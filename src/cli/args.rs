@@ -40,6 +40,9 @@ pub(super) enum Verb {
     Metrics(Metrics),
     /// Compare metrics, lake, dead letters and books, and exit 4 on any difference
     Verify(Verify),
+    /// List the topics of a deployment, and make those that are missing
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    Topics(Topics),
     /// Print the SQL that reads the lake
     Ddl(Ddl),
     /// Look at refused records
@@ -70,12 +73,17 @@ pub(super) enum Engine {
     Terraform,
 }
 
-/// The directory that holds the log, and the lake in `DIR/lake`.
+/// Where log and lake are.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(super) struct Place {
     /// Directory of the embedded log; the lake lies in DIR/lake
     #[arg(long, value_name = "DIR")]
-    pub(super) embedded: PathBuf,
+    pub(super) embedded: Option<PathBuf>,
+    /// Brokers and store: see docs/configuration.md. Environment variables THALWEG__… win over the file
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -225,6 +233,22 @@ pub(super) struct Verify {
     pub(super) wait: Option<String>,
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
+}
+
+#[cfg(all(feature = "kafka", feature = "s3"))]
+#[derive(Debug, Args)]
+pub(super) struct Topics {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    /// Brokers: see docs/configuration.md
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Make the missing ones. What is there is never changed
+    #[arg(long)]
+    pub(super) apply: bool,
+    /// Copies of each partition. Fewer than 3 lose data with a broker
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub(super) replication: u32,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,8 @@
 //! `dead-letters ls|show`: refused records, with place, reason and payload.
 
-use super::args::{DeadLetters, Output};
+use super::args::{DeadLetters, Output, Place};
 use super::exit::Exit;
 use super::files;
-use super::river;
 use super::topic::Tail;
 use crate::model::{RecordBatch, RecordSlice, Topic};
 use comfy_table::presets;
@@ -23,14 +22,14 @@ struct Letter {
 pub(super) fn dead_letters(arguments: &DeadLetters, out: &mut dyn Write) -> Result<(), Exit> {
     match arguments {
         DeadLetters::Ls { topology, place, output } => {
-            let letters = read(topology, &place.embedded)?;
+            let letters = read(topology, place)?;
             match output {
                 Output::Text => table(&letters, out),
                 Output::Json => letters.iter().try_for_each(|letter| Ok(writeln!(out, "{}", letter.line())?)),
             }
         }
         DeadLetters::Show { topology, coordinate, place } => {
-            let letters = read(topology, &place.embedded)?;
+            let letters = read(topology, place)?;
             match letters.iter().find(|letter| letter.coordinate == *coordinate) {
                 Some(letter) => Ok(letter.show(out)?),
                 None => Err(Exit::failed(format_args!("there is no dead letter `{coordinate}`"))),
@@ -41,15 +40,14 @@ pub(super) fn dead_letters(arguments: &DeadLetters, out: &mut dyn Write) -> Resu
 }
 
 /// By coordinate: the topic is compacted, and a record may have been refused by several sessions.
-fn read(topology: &Path, dir: &Path) -> Result<Vec<Letter>, Exit> {
-    files::load(topology)?;
-    let log = river::open_to_read(dir)?;
-    let mut reader = log.reader();
+fn read(topology: &Path, place: &Place) -> Result<Vec<Letter>, Exit> {
+    let topology = files::load(topology)?;
+    let mut reader = place.open_to_read(&topology)?.reader;
     let mut tail = Tail::open(&mut *reader, Topic::DeadLetters)?;
     let mut letters = BTreeMap::new();
     tail.advance(&mut *reader, |batch, record| {
         if let Some(letter) = Letter::of(batch, record) {
-            letters.insert(place(&letter.coordinate), letter);
+            letters.insert(number(&letter.coordinate), letter);
         }
         Ok(())
     })?;
@@ -57,7 +55,7 @@ fn read(topology: &Path, dir: &Path) -> Result<Vec<Letter>, Exit> {
 }
 
 /// `<incarnation>-p<partition>-o<offset>`, in the order of the numbers.
-fn place(coordinate: &str) -> (String, u64, u64) {
+fn number(coordinate: &str) -> (String, u64, u64) {
     let mut parts = coordinate.splitn(3, '-');
     let incarnation = parts.next().unwrap_or_default().to_owned();
     let mut number = || parts.next().and_then(|part| part.get(1..)?.parse().ok()).unwrap_or(u64::MAX);
@@ -136,7 +134,7 @@ mod tests {
     #[test]
     fn letters_stand_in_the_order_of_the_log() {
         let mut coordinates = ["ab-p1-o9", "ab-p0-o10", "ab-p0-o9", "aa-p7-o1"];
-        coordinates.sort_by_key(|coordinate| place(coordinate));
+        coordinates.sort_by_key(|coordinate| number(coordinate));
 
         assert_eq!(coordinates, ["aa-p7-o1", "ab-p0-o9", "ab-p0-o10", "ab-p1-o9"]);
     }

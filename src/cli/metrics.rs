@@ -3,7 +3,6 @@
 use super::args::Metrics;
 use super::exit::Exit;
 use super::files;
-use super::river;
 use super::row::join;
 use super::topic::{self, Tail};
 use crate::model::Topic;
@@ -20,8 +19,7 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 pub(super) fn metrics(arguments: &Metrics, out: &mut dyn Write) -> Result<(), Exit> {
     let topology = files::load(&arguments.topology)?;
     let topic = topic_of(arguments, &topology)?;
-    let log = river::open_to_read(&arguments.place.embedded)?;
-    let mut reader = log.reader();
+    let mut reader = arguments.place.open_to_read(&topology)?.reader;
     let rows = Rows::new(arguments, &topology, topic)?;
     let mut tail = Tail::open(&mut *reader, topic)?;
     match topic {

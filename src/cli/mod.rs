@@ -22,12 +22,17 @@ mod heap;
 mod lake_files;
 mod memory;
 mod metrics;
+mod place;
 mod progress;
+#[cfg(all(feature = "kafka", feature = "s3"))]
+mod remote;
 mod river;
 mod row;
 mod run;
 mod test;
 mod topic;
+#[cfg(all(feature = "kafka", feature = "s3"))]
+mod topics;
 mod verify;
 mod when;
 
@@ -67,6 +72,8 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
         Verb::Test(arguments) => test::test(&arguments, out),
         Verb::Metrics(arguments) => metrics::metrics(&arguments, out),
         Verb::Verify(arguments) => verify::verify(&arguments, out),
+        #[cfg(all(feature = "kafka", feature = "s3"))]
+        Verb::Topics(arguments) => topics::topics(&arguments, out),
         Verb::Ddl(arguments) => ddl::ddl(&arguments, out),
         Verb::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, out),
         Verb::Completions(arguments) => completions::completions(&arguments, out),

@@ -76,8 +76,11 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(river: &River) -> Self {
+        Progress::over(Arc::clone(&river.control), river.reader())
+    }
+
+    pub(super) fn over(control: Arc<Control>, reader: Box<dyn Reader>) -> Self {
         let began = Instant::now();
-        let (control, reader) = (Arc::clone(&river.control), river.reader());
         Progress { control, reader, began, said_at: began, said: String::new() }
     }
 

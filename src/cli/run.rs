@@ -1,4 +1,4 @@
-//! `run TOPOLOGY --embedded DIR`: the roles, on this machine, until idle, a signal or a failure.
+//! `run TOPOLOGY`: the roles, over a directory or over brokers and a store, until idle, a signal or a failure.
 
 use super::args::{RoleName, Run};
 use super::exit::Exit;
@@ -12,12 +12,17 @@ use std::sync::Arc;
 pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
     let topology = files::load(&arguments.topology)?;
     let start = when::start(&arguments.start)?;
+    let roles = roles(&arguments.roles);
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    if let Some(config) = &arguments.place.config {
+        return super::remote::run(arguments, topology, config, &roles, start);
+    }
     let input = feed::Input::open(arguments.input.as_deref(), arguments.again)?;
     let settings = Settings { start, events_clock: arguments.until_idle, ..Settings::default() };
-    let river = River::open(&arguments.place.embedded, topology, settings)?;
+    let river = River::open(arguments.place.directory(), topology, settings)?;
     let asked = river::listen(Arc::clone(&river.control))?;
 
-    let mut running = river.start(&roles(&arguments.roles))?;
+    let mut running = river.start(&roles)?;
     let mut feeding = feed::start(&river, input, arguments.until_idle);
     river::plain(&river, &mut running, &mut feeding)?;
     let was_idle = running.end()?;

@@ -1,18 +1,17 @@
-//! `verify TOPOLOGY --embedded DIR`: the verdict, and exit 4 on any difference.
+//! `verify TOPOLOGY`: the verdict, and exit 4 on any difference.
 
 use super::args::{Output, Verify};
 use super::exit::Exit;
 use super::files;
+use super::place::Reading;
 use super::progress::grouped;
-use super::river::{self, block_on};
+use super::river::block_on;
 use super::say;
 use super::when;
-use crate::objects::LocalObjects;
-use crate::port::{Reaction, Reader};
+use crate::port::{Objects, Reaction, Reader};
 use crate::topology::Topology;
 use crate::verify::{self, NotVerified, Report};
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,13 +24,12 @@ pub(super) fn verify(arguments: &Verify, out: &mut dyn Write) -> Result<(), Exit
     let topology = files::load(&arguments.topology)?;
     let patience = arguments.wait.as_deref().map_or(Ok(Duration::ZERO), when::duration)?;
     let until = Instant::now() + patience;
-    let dir = &arguments.place.embedded;
     let report = loop {
-        let log = river::open_to_read(dir)?;
-        match prove(&topology, &mut *log.reader(), &dir.join("lake")) {
+        let Reading { mut reader, objects } = arguments.place.open_to_read(&topology)?;
+        match prove(&topology, &mut *reader, &*objects) {
             Ok(report) => break report,
             Err(NotVerified::NotCovered { .. } | NotVerified::Overtaken(_)) if Instant::now() < until => {
-                drop(log);
+                drop((reader, objects));
                 thread::sleep(ASK_AGAIN);
             }
             Err(reason) => return Err(not_verified(reason)),
@@ -48,9 +46,8 @@ pub(super) fn verify(arguments: &Verify, out: &mut dyn Write) -> Result<(), Exit
 pub(super) fn prove(
     topology: &Topology,
     reader: &mut dyn Reader,
-    lake: &Path,
+    objects: &dyn Objects,
 ) -> Result<Report, NotVerified> {
-    let objects = LocalObjects::open_read_only(lake);
     let is_watched = io::stderr().is_terminal();
     let mut said = Instant::now();
     let progress = |done: u64, of: u64| {
@@ -64,7 +61,7 @@ pub(super) fn prove(
             );
         }
     };
-    block_on(verify::verify(topology, reader, &objects, "", progress))
+    block_on(verify::verify(topology, reader, objects, "", progress))
 }
 
 pub(super) fn not_verified(reason: NotVerified) -> Exit {

@@ -19,8 +19,12 @@ pub struct Settings {
     pub raw_topic: String,
     /// Distinct for each process of the deployment, and the same again after its restart.
     pub ordinal: u32,
+    /// Names of the histories, by their place in the topology.
+    pub histories: Vec<String>,
     /// Client settings for TLS and SASL, by librdkafka's names (`security.protocol`, `sasl.password` …).
     pub security: BTreeMap<String, String>,
+    /// Further client settings, which win over ours. Whoever fills them in has refused those that the protocols lean on.
+    pub client: BTreeMap<String, String>,
     /// A member that comes back within the session time-out under the same name keeps its partitions.
     pub is_static_member: bool,
     pub timeouts: Timeouts,
@@ -61,6 +65,7 @@ impl fmt::Debug for Settings {
             .field("raw_topic", &self.raw_topic)
             .field("ordinal", &self.ordinal)
             .field("security", &self.security.keys())
+            .field("client", &self.client.keys())
             .finish_non_exhaustive()
     }
 }
@@ -72,13 +77,15 @@ impl Settings {
             deployment: deployment.to_owned(),
             raw_topic: raw_topic.to_owned(),
             ordinal: 0,
+            histories: Vec::new(),
             security: BTreeMap::new(),
+            client: BTreeMap::new(),
             is_static_member: false,
             timeouts: Timeouts::default(),
         }
     }
 
-    /// The broker's name for a topic. Histories are numbered by their place; `histories` of the topology names them.
+    /// The broker's name for a topic.
     pub fn topic(&self, topic: Topic) -> String {
         let own = |name: &str| format!("{}.{name}", self.deployment);
         match topic {
@@ -88,7 +95,10 @@ impl Settings {
             Topic::State => own("state"),
             Topic::Metrics => own("metrics"),
             Topic::SetAside => own("set-aside"),
-            Topic::History(place) => own(&format!("history.{place}")),
+            Topic::History(place) => match self.histories.get(usize::from(place)) {
+                Some(name) => own(&format!("history.{name}")),
+                None => own(&format!("history.{place}")),
+            },
         }
     }
 
@@ -122,6 +132,14 @@ impl Settings {
         for (name, value) in &self.security {
             config.set(name, value);
         }
+        self.given(config)
+    }
+
+    /// What an operator set has the last word.
+    fn given(&self, mut config: ClientConfig) -> ClientConfig {
+        for (name, value) in &self.client {
+            config.set(name, value);
+        }
         config
     }
 
@@ -137,7 +155,7 @@ impl Settings {
         if let Some(name) = self.instance(role) {
             config.set("group.instance.id", name);
         }
-        config
+        self.given(config)
     }
 
     /// A consumer that is in no group. End-of-partition events would make batches lose records, so none here.
@@ -154,7 +172,7 @@ impl Settings {
         config.set("fetch.wait.max.ms", "100");
         config.set("queued.min.messages", "10000");
         config.set("queued.max.messages.kbytes", "16384");
-        config
+        self.given(config)
     }
 
     /// A reader that sees where partitions end.
@@ -163,7 +181,7 @@ impl Settings {
         config.set("enable.partition.eof", "true");
         // The end is told once a long poll is over.
         config.set("fetch.wait.max.ms", "20");
-        config
+        self.given(config)
     }
 
     pub(super) fn producer(&self) -> ClientConfig {
@@ -179,7 +197,7 @@ impl Settings {
         config.set("queue.buffering.max.messages", "0");
         config.set("queue.buffering.max.kbytes", "1048576");
         config.set("message.timeout.ms", "120000");
-        config
+        self.given(config)
     }
 
     pub(super) fn transactional(&self) -> ClientConfig {
@@ -189,7 +207,7 @@ impl Settings {
         config.set("message.timeout.ms", ms(self.timeouts.transaction.mul_f64(0.9)));
         // The client refuses to be made with a longer one.
         config.set("socket.timeout.ms", ms(self.timeouts.request.min(self.timeouts.transaction)));
-        config
+        self.given(config)
     }
 }
 

@@ -16,6 +16,7 @@ mod leaves_nothing;
     reason = "the whole list of each port is for other adapters"
 )]
 mod port_contract;
+mod program;
 mod river;
 mod s3;
 #[path = "../servers/mod.rs"]

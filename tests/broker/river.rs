@@ -40,7 +40,7 @@ fn topology() -> Arc<Topology> {
 }
 
 /// Sends made-up events to both raw partitions.
-fn produce(log: &KafkaLog, seed: u64, events: u64) {
+pub(crate) fn produce(log: &KafkaLog, seed: u64, events: u64) {
     let mut producer = log.producer();
     let mut sent = 0u64;
     let (mut lines, mut line) = (Generator::new(Shoppers::new(seed, events)), Vec::new());

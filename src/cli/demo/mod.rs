@@ -18,6 +18,7 @@ use super::say;
 use super::verify;
 use crate::generate::{FROM, Settings as Shoppers};
 use crate::model::Role;
+use crate::objects::LocalObjects;
 use crate::topology::{Micros, Topology};
 use crate::worker::Settings;
 use live::Live;
@@ -66,7 +67,8 @@ pub(super) fn demo(arguments: &Demo, out: &mut dyn Write) -> Result<(), Exit> {
 
     let moment = Moment::now(&river.control, &mut *river.reader())?;
     heap::give_back();
-    let report = verify::prove(river.topology(), &mut *river.reader(), &river.lake());
+    let objects = LocalObjects::open_read_only(&river.lake());
+    let report = verify::prove(river.topology(), &mut *river.reader(), &objects);
     let report = report.map_err(verify::not_verified)?;
     let made = Made { dir: &dir, topology: river.topology(), moment, took: began.elapsed(), report: &report };
     match arguments.output {

@@ -8,14 +8,14 @@ mod threads;
 
 pub(super) use block_on::block_on;
 pub(super) use signals::listen;
-pub(super) use threads::Running;
+pub(super) use threads::{MakeContext, Running};
 
 use super::exit::Exit;
 use super::progress::Progress;
 use crate::embedded::{self, EmbeddedLog, Layout, Options, ReadOnlyLog};
 use crate::model::Role;
 use crate::objects::{LocalObjects, probe};
-use crate::port::{Failure, Log, Reader};
+use crate::port::{Failure, Log, Objects, Reader};
 use crate::topology::Topology;
 use crate::worker::{self, Context, Control, Outcome, Settings};
 use clock::MachineClock;
@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use threads::MakeContext;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -71,18 +70,38 @@ impl River {
             if role == Role::Lake {
                 block_on(probe(&objects, &settings.prefix))?;
             }
-            Ok(Context {
-                topology: Arc::clone(&topology),
-                log: Rc::new(log.clone()),
-                objects: Rc::new(objects),
-                clock: Rc::new(MachineClock { control: Arc::clone(&control) }),
-                settings: settings.clone(),
-                control: Arc::clone(&control),
-            })
+            Ok(self::context(&topology, Rc::new(log.clone()), Rc::new(objects), &settings, &control))
         };
         let context: Arc<MakeContext> = Arc::new(context);
-        threads::start(roles, Arc::clone(&self.control), &context, drive)
+        start(roles, Arc::clone(&self.control), &context)
     }
+}
+
+/// All that a role gets, on this machine's clock.
+pub(super) fn context(
+    topology: &Arc<Topology>,
+    log: Rc<dyn Log>,
+    objects: Rc<dyn Objects>,
+    settings: &Settings,
+    control: &Arc<Control>,
+) -> Context {
+    Context {
+        topology: Arc::clone(topology),
+        log,
+        objects,
+        clock: Rc::new(MachineClock { control: Arc::clone(control) }),
+        settings: settings.clone(),
+        control: Arc::clone(control),
+    }
+}
+
+/// Every role on a thread of its own.
+pub(super) fn start(
+    roles: &[Role],
+    control: Arc<Control>,
+    context: &Arc<MakeContext>,
+) -> Result<Running, Exit> {
+    threads::start(roles, control, context, drive)
 }
 
 fn drive(role: Role, context: Context) -> Result<Outcome, Failure> {

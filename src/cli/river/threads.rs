@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Makes a role's ports. Called on the role's thread, because ports do not travel.
-pub(super) type MakeContext = dyn Fn(Role) -> Result<Context, Failure> + Send + Sync;
+pub(in crate::cli) type MakeContext = dyn Fn(Role) -> Result<Context, Failure> + Send + Sync;
 
 /// Drives a role to its end. Called on the role's thread.
 pub(super) type Drive = fn(Role, Context) -> Result<Outcome, Failure>;
