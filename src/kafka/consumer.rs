@@ -289,9 +289,18 @@ pub(super) fn committed(
     wait: Duration,
 ) -> Result<Option<CommittedOffset>, Error> {
     let list = one(topic, partition, None);
-    client.committed(&list, wait).map_err(|error| {
-        Error::native(format!("ask for the position of {topic} partition {partition}"), error)
-    })?;
+    let end = Instant::now() + wait;
+    loop {
+        match client.committed(&list, wait) {
+            Ok(()) => break,
+            // A coordinator that is new, or on its way to another broker.
+            Err(error) if is_passing(error.code) && Instant::now() < end => thread::sleep(LOOK),
+            Err(error) => {
+                let doing = format!("ask for the position of {topic} partition {partition}");
+                return Err(Error::native(doing, error));
+            }
+        }
+    }
     let elements = list.elements();
     let element = elements.first().expect("the list has one");
     Ok(match element.offset() {
