@@ -75,10 +75,10 @@ pub(super) enum Engine {
 
 /// Where log and lake are.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[cfg_attr(all(feature = "kafka", feature = "s3"), group(required = true, multiple = false))]
 pub(super) struct Place {
     /// Directory of the embedded log; the lake lies in DIR/lake
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required = cfg!(not(all(feature = "kafka", feature = "s3"))))]
     pub(super) embedded: Option<PathBuf>,
     /// Brokers and store: see docs/configuration.md. Environment variables THALWEG__… win over the file
     #[cfg(all(feature = "kafka", feature = "s3"))]
