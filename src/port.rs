@@ -57,7 +57,8 @@ impl error::Error for Failure {}
 pub enum Polled {
     /// Records of one partition that is assigned and not paused.
     Records(RecordBatch),
-    /// These came in addition to those held. Nothing of them is read before [`Consumer::start`].
+    /// These came in addition to those held: perhaps none, when the group has members enough. Nothing of them is read
+    /// before [`Consumer::start`].
     Assigned(Vec<Partition>),
     /// These are going. They may still be committed, and nothing else happens to the group, until
     /// [`Consumer::release`] answers.

@@ -173,9 +173,7 @@ impl Member {
                     let nothing = TopicPartitionList::new();
                     self.client.add(&nothing).map_err(|error| Error::native("answer a rebalance", error))?;
                     self.incarnation = look_up(&self.client, settings, topic)?;
-                    if !partitions.is_empty() {
-                        return Ok(Some(Polled::Assigned(partitions)));
-                    }
+                    return Ok(Some(Polled::Assigned(partitions)));
                 }
                 Change::Revoke { partitions, are_lost } => {
                     self.revoked = Some(partitions.iter().copied().collect());

@@ -40,6 +40,8 @@ pub(super) struct Member {
     target: BTreeSet<Partition>,
     /// Free in this generation, and not yet told.
     granted: BTreeSet<Partition>,
+    /// A generation began, and the member has not heard what it gets.
+    is_new: bool,
     revoke: Revoke,
 }
 
@@ -75,6 +77,7 @@ impl Group {
                 held: BTreeSet::new(),
                 target: BTreeSet::new(),
                 granted: BTreeSet::new(),
+                is_new: false,
                 revoke: Revoke::None,
             },
         );
@@ -124,6 +127,7 @@ impl Group {
         for member in self.members.values_mut() {
             member.generation = self.generation;
             member.granted = member.target.difference(&held).copied().collect();
+            member.is_new = true;
             let keeps_all = member.held.is_subset(&member.target);
             member.revoke = if keeps_all { Revoke::None } else { Revoke::Due };
         }
@@ -155,7 +159,7 @@ impl Group {
             let going = member.held.difference(&member.target).copied().collect();
             return Some(News::Revoked(going));
         }
-        if member.granted.is_empty() {
+        if !std::mem::take(&mut member.is_new) {
             return None;
         }
         let granted = std::mem::take(&mut member.granted);
@@ -225,7 +229,7 @@ mod tests {
         group.arrive(a, &mut chance);
         assert_eq!(group.generation, 2);
 
-        assert_eq!(group.news(b), None);
+        assert_eq!(group.news(b), Some(News::Assigned(Vec::new())));
         let Some(News::Revoked(going)) = group.news(a) else { panic!("one goes to the other member") };
         assert_eq!(going.len(), 1);
         group.arrive(b, &mut chance);

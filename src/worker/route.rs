@@ -56,6 +56,8 @@ struct Router {
     decoder: Decoder,
     deliveries: Deliveries,
     held: BTreeMap<Partition, Stage>,
+    /// The group has said what is ours. Before that, what we do not hold may be ours to finish.
+    has_joined: bool,
     /// Revoked and done with, but the group does not know yet.
     going: Vec<Partition>,
     commits: Pace,
@@ -74,6 +76,7 @@ impl Router {
             decoder: Decoder::new(&context.topology),
             deliveries: Deliveries::new(&context),
             held: BTreeMap::new(),
+            has_joined: false,
             going: Vec::new(),
             commits: Pace::new(context.settings.route_commit_every, now),
             links: Pace::new(context.settings.link_every, now),
@@ -122,6 +125,7 @@ impl Router {
         match self.consumer.poll(bytes, wait).await? {
             Polled::Records(batch) => self.take(batch),
             Polled::Assigned(partitions) => {
+                self.has_joined = true;
                 self.held.extend(partitions.into_iter().map(|partition| (partition, Stage::Waiting)));
             }
             Polled::Revoked(partitions) => return self.give_back(partitions).await,
@@ -320,7 +324,7 @@ impl Router {
 
     /// Whether everything below the goal is committed, by us or by others. Then every target has a last link.
     async fn is_idle(&mut self) -> Result<bool, Failure> {
-        let Some(goal) = self.context.control.goal() else { return Ok(false) };
+        let Some(goal) = self.context.control.goal().filter(|_| self.has_joined) else { return Ok(false) };
         for (&partition, &next) in &goal {
             let is_there = match self.held.get(&partition) {
                 Some(Stage::Reading) => self.deliveries.session.position(partition) >= Some(next),
@@ -401,6 +405,7 @@ impl Router {
         let held: Vec<Partition> = self.held.keys().copied().collect();
         held.into_iter().for_each(|partition| self.forget(partition));
         self.going.clear();
+        self.has_joined = false;
         self.deliveries = Deliveries::new(&self.context);
         self.is_paused = false;
         self.consumer = self.context.log.consumer(Role::Route);

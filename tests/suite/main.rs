@@ -20,6 +20,8 @@ mod cli_run;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "embedded")]
+mod idle;
+#[cfg(feature = "embedded")]
 #[path = "../servers/left_out.rs"]
 #[allow(dead_code, reason = "what is left out on purpose is so elsewhere")]
 mod left_out;
