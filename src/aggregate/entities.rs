@@ -136,6 +136,12 @@ impl Entities {
         id
     }
 
+    /// Every key, by its place.
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Entity> {
+        self.slots.iter().flatten()
+    }
+
     /// The pane to change, in the overlay. A new pane may let the entity live longer.
     pub(crate) fn touch(&mut self, id: EntityId, pane: PaneId, dies_at: Micros, slots: &[Slot]) -> &mut Pane {
         self.live_until(id, dies_at);

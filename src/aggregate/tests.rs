@@ -272,7 +272,47 @@ fn sales() -> impl Strategy<Value = Vec<Sale>> {
     })
 }
 
+/// All that a target knows as of its last commit. The order in which a hash table lists its entries does not count.
+fn base(target: &Target) -> Vec<String> {
+    let told = [
+        format!("{:?} {:?} {:?}", target.base, target.commit, target.committed),
+        format!("{:?}", target.duplicates),
+        // The note of what a transaction buries is not the base's.
+        format!("{:?}", target.schedule).split("buried").next().unwrap().to_owned(),
+    ];
+    let parts = |text: String| {
+        let mut parts: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();
+        parts.sort_unstable();
+        parts.join(" ")
+    };
+    let live = target.entities.live().map(|entity| format!("{entity:?}"));
+    told.into_iter().map(parts).chain(live).collect()
+}
+
 proptest! {
+    /// I14
+    #[test]
+    fn an_aborted_transaction_leaves_no_trace(sales in sales(), cuts: [u8; 5], committed: u8) {
+        let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut)).collect();
+        let log = log(&sales, &cuts);
+        let mut target = Target::new(topology(), Partition(0), Limits { entities: 2, tombstones: 3 });
+        let committed = usize::from(committed) % log.len();
+        for at in 0..committed {
+            take(&mut target, &log, at);
+            World::default().commit(&mut target, NextOffset(at as u64 + 1));
+        }
+        let before = base(&target);
+
+        (committed..log.len()).for_each(|at| take(&mut target, &log, at));
+        let during = base(&target);
+        prepared(&mut target, NextOffset(log.len() as u64));
+        target.drop_overlay();
+
+        prop_assert_eq!(base(&target), before.clone());
+        // What is compared does move: a repeat of nothing would be no test.
+        prop_assert!(during != before || target.sources() == &target.base);
+    }
+
     #[test]
     fn commits_aborts_and_restarts_change_no_row(sales in sales(), cuts: [u8; 5], chance: [u8; 16]) {
         let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut)).collect();
