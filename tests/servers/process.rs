@@ -11,7 +11,7 @@
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -22,6 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const STANDS: Duration = Duration::from_secs(20);
 
 /// A running server. Dropped, it is killed.
 #[derive(Debug)]
@@ -61,9 +62,12 @@ impl Process {
         self.is_on().then_some(self)
     }
 
-    /// It stays, but does nothing, like one whose machine hangs.
+    /// It stays, but does nothing, like one whose machine hangs. The signal takes effect a moment after it is sent: when
+    /// this returns, every thread stands.
     pub(crate) fn pause(&mut self) {
         self.signal(Signal::STOP);
+        let stands = wait_until(STANDS, || !self.is_on() || stands(self.child.id()));
+        assert!(stands, "process {} goes on after SIGSTOP", self.child.id());
     }
 
     pub(crate) fn resume(&mut self) {
@@ -122,6 +126,16 @@ fn spawn(command: Command) -> io::Result<Child> {
     let (answer, answered) = channel();
     keeper.send((command, answer)).expect("the keeper never ends");
     answered.recv().expect("the keeper answers every request")
+}
+
+/// Whether all threads of a process are stopped: state `T`, behind the name's bracket (proc(5)).
+fn stands(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        // One that ended meanwhile stands, too.
+        let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { return true };
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['T', 'Z', 'X']))
+    })
 }
 
 /// Waits until `is_so`, and says whether it came to be.
