@@ -40,7 +40,7 @@ pub(super) enum Verb {
     Metrics(Metrics),
     /// Compare metrics, lake, dead letters and books, and exit 4 on any difference
     Verify(Verify),
-    /// List the topics of a deployment, and make those that are missing
+    /// Compare the topics of a deployment with what it needs, and make or set them
     #[cfg(all(feature = "kafka", feature = "s3"))]
     Topics(Topics),
     /// Print the SQL that reads the lake
@@ -243,12 +243,16 @@ pub(super) struct Topics {
     /// Brokers: see docs/configuration.md
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// Make the missing ones. What is there is never changed
+    /// Make the missing ones, and set what differs, but for what only a person may change
     #[arg(long)]
     pub(super) apply: bool,
-    /// Copies of each partition. Fewer than 3 lose data with a broker
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
-    pub(super) replication: u32,
+    /// Copies of each partition [default: `kafka.replication` of the configuration, 3]. Fewer than 3 have to be asked
+    /// for: a broker that is lost may take acknowledged records with it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub(super) replication: Option<u32>,
+    /// What the list is printed as
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use super::river::{self, MakeContext, Running, block_on};
 use super::say;
 use super::topic;
 use crate::config::{self, Config, LakeUrl, SecretFrom};
-use crate::kafka::topics::{self, Shape, Wanted};
+use crate::kafka::topics::{self, Difference, Present, Shape, Wanted};
 use crate::kafka::{KafkaLog, Settings as KafkaSettings, Timeouts};
 use crate::model::{NextOffset, Partition, Role, Topic, TopicPartition};
 use crate::objects::{self, LocalObjects, RemoteObjects, StoreSettings, probe};
@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PREFIX: &str = "THALWEG__";
-/// How long blocks stay where nobody says otherwise: an outage over a weekend, and once more.
-const REPARTITION_RETENTION: Duration = Duration::from_secs(7 * 86_400);
+/// Raw records outlive a day without a lake.
+const RAW_RETENTION: Duration = Duration::from_secs(86_400);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A deployment on brokers and a store, as its files describe it. Nothing is connected yet.
@@ -73,6 +73,15 @@ impl Remote {
         topics::wanted(self.log.settings(), &self.shape(replication))
     }
 
+    /// Copies of each partition, as configured.
+    pub(super) fn replication(&self) -> u32 {
+        self.config.kafka.replication
+    }
+
+    pub(super) fn raw_differences(&self, replication: u32, present: &Present) -> Vec<Difference> {
+        topics::raw_differences(replication, RAW_RETENTION, present)
+    }
+
     pub(super) fn log(&self) -> &KafkaLog {
         &self.log
     }
@@ -87,7 +96,7 @@ impl Remote {
             histories: u16::try_from(topology.histories.len()).expect("a topology has few histories"),
             keep: Duration::from_micros(u64::try_from(longest).unwrap_or(0)),
             replication,
-            repartition_retention: REPARTITION_RETENTION,
+            repartition_retention: self.config.kafka.repartition_retention,
         }
     }
 
@@ -138,6 +147,7 @@ pub(super) fn run(
     remote.config.weaknesses().iter().for_each(|weakness| say(format_args!("weak: {weakness}")));
     let control = Arc::new(Control::default());
     let settings = settings(&remote.config, start, arguments.until_idle);
+    super::topics::check_before_start(&remote)?;
     if arguments.until_idle {
         control.set_goal(remote.raw_ends()?);
     }

@@ -1,6 +1,7 @@
 //! `kafka`: where the brokers are, and how patient we are with them.
 
 use super::client;
+use super::limits::{REPLICATION, REPLICATION_MAX};
 use super::secret::Secret;
 use super::section::Section;
 use super::security::{self, Security};
@@ -16,6 +17,10 @@ pub struct Kafka {
     pub security: Security,
     /// A member that comes back within the session time-out under the same name keeps its partitions.
     pub static_membership: bool,
+    /// Copies of each partition of the topics that we make; fewer than three are a weakness that somebody chose.
+    pub replication: u32,
+    /// How long blocks stay: at least three times the longest outage to survive.
+    pub repartition_retention: Duration,
     pub timeouts: Timeouts,
     /// Further settings by the client's own names; none that the protocols lean on. They may hold secrets.
     pub client: BTreeMap<String, Secret>,
@@ -38,6 +43,12 @@ impl Kafka {
     pub(super) fn weaknesses(&self) -> Vec<String> {
         let mut all = self.security.weaknesses();
         all.extend(client::weaknesses(&self.client));
+        if self.replication < REPLICATION {
+            let copies = self.replication;
+            all.push(format!(
+                "`kafka.replication` is {copies}: a broker that is lost may take acknowledged records with it"
+            ));
+        }
         all
     }
 }
@@ -47,12 +58,21 @@ pub(super) fn kafka(root: &Section<'_>, problems: &mut Problems) -> Option<Kafka
     let brokers = brokers(&kafka, problems);
     let security = security::security(&kafka, problems);
     let static_membership = flag_or(&kafka, "static_membership", false, problems);
+    let what = format!("a number from 1 to {REPLICATION_MAX}");
+    let replication = if kafka.has("replication") {
+        kafka.integer("replication", 1..=REPLICATION_MAX, &what, problems)
+    } else {
+        Some(REPLICATION)
+    };
+    let repartition_retention = kafka.duration("repartition_retention", problems);
     let timeouts = timeouts(&kafka, problems);
     let client = client::client(&kafka, problems);
     Some(Kafka {
         brokers: brokers?,
         security: security?,
         static_membership: static_membership?,
+        replication: replication?,
+        repartition_retention: repartition_retention?,
         timeouts: timeouts?,
         client,
     })

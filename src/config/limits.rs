@@ -8,7 +8,18 @@ use std::time::Duration;
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["deployment", "worker", "kafka", "lake", "pace", "admin", "log"]),
     ("worker", &["ordinal"]),
-    ("kafka", &["brokers", "security", "static_membership", "timeouts", "client"]),
+    (
+        "kafka",
+        &[
+            "brokers",
+            "security",
+            "static_membership",
+            "replication",
+            "repartition_retention",
+            "timeouts",
+            "client",
+        ],
+    ),
     (
         "kafka.security",
         &[
@@ -79,6 +90,8 @@ const fn limit(key: &'static str, default: &'static str, low: &'static str, high
 }
 
 pub(super) const DURATIONS: &[Limit] = &[
+    // An outage over a weekend, and once more. Duplicates are known for at most half of it.
+    limit("kafka.repartition_retention", "7d", "1d", "365d"),
     limit("kafka.timeouts.request", "30s", "1s", "5m"),
     // What brokers take, unless somebody changed `group.min.session.timeout.ms` and its brother.
     limit("kafka.timeouts.session", "45s", "6s", "30m"),
@@ -102,6 +115,10 @@ pub(super) const SIZES: &[Limit] = &[
     limit("pace.block", "60KiB", "1KiB", "1MiB"),
     limit("pace.in_flight", "8MiB", "1MiB", "1GiB"),
 ];
+
+/// Copies of each partition: what is usual, and the most.
+pub(super) const REPLICATION: u32 = 3;
+pub(super) const REPLICATION_MAX: u32 = 9;
 
 /// The largest `worker.ordinal`.
 pub(super) const ORDINAL_MAX: u32 = 999_999;

@@ -53,6 +53,10 @@ impl Error {
         Error::Call { doing: doing.into(), text, code: Some(code), is_fatal }
     }
 
+    pub(super) fn code(doing: impl Into<String>, code: Code) -> Error {
+        Error::Call { doing: doing.into(), text: code.to_string(), code: Some(code), is_fatal: false }
+    }
+
     fn reaction(&self) -> Reaction {
         match self {
             Error::Call { is_fatal: true, .. } | Error::NotAMember => Reaction::Rejoin,

@@ -5,6 +5,7 @@
 #[path = "../suite/block_on.rs"]
 mod block_on;
 mod contract;
+mod deployment;
 mod group;
 mod kafka;
 mod leaves_nothing;
@@ -23,3 +24,4 @@ mod s3;
 mod servers;
 mod store;
 mod support;
+mod topics;
