@@ -231,6 +231,32 @@ impl Session {
         self.links_of(&all, self.pace.says_at_end.then_some(ends), raw_partitions)
     }
 
+    /// Links of sources that are somebody else's, as their commits state them.
+    pub fn links_of_commits(
+        &mut self,
+        commits: &[(Partition, RoutePosition)],
+        raw_partitions: u32,
+    ) -> Vec<Outgoing> {
+        if commits.is_empty() {
+            return Vec::new();
+        }
+        let link = |target: usize, (partition, position): &(Partition, RoutePosition)| Link {
+            source: Source { incarnation: position.incarnation, partition: *partition },
+            version: position.version,
+            below: position.at,
+            last: position.last[target],
+            raw_partitions,
+            at_end: None,
+        };
+        let targets = 0..self.linked.len();
+        targets
+            .map(|target| {
+                let links = commits.iter().map(|commit| link(target, commit)).collect();
+                self.hop_one(Partition(target as u32), &HopOne::Links(Links { links }))
+            })
+            .collect()
+    }
+
     /// Where reading of the source goes on.
     pub fn position(&self, partition: Partition) -> Option<NextOffset> {
         self.sources.get(&partition).map(|tracked| tracked.lane.position)

@@ -9,6 +9,8 @@
 //!
 //! Between two commits no transaction is open, so whatever drops this future leaves nothing half done.
 
+mod goal;
+
 use super::{Context, Counts, Halt, Outcome};
 use crate::aggregate::{Limits, Rebuilding, Restoring, Target, Transaction};
 use crate::model::{
@@ -103,12 +105,9 @@ impl<'a> Member<'a> {
                 self.leave().await?;
                 return Ok(Outcome::Drained);
             }
-            if self.reached_goal() {
-                self.commit().await?;
-                if self.held.values().all(|held| !held.is_behind()) {
-                    self.leave().await?;
-                    return Ok(Outcome::Idle);
-                }
+            if self.is_idle().await? {
+                self.leave().await?;
+                return Ok(Outcome::Idle);
             }
         }
     }
@@ -380,29 +379,6 @@ impl<'a> Member<'a> {
             // If it fails, the next producer's start aborts what is left open.
             let _ = transactions.abort().await;
         }
-    }
-
-    // ---- end
-
-    /// Has every target all of every source below the goal?
-    fn reached_goal(&self) -> bool {
-        let Some(goal) = self.context.control.goal() else { return false };
-        let partitions = self.context.topology.partitions as usize;
-        let done = |held: &Held| {
-            held.halted_at.is_some()
-                || held.target.as_ref().is_none_or(|target| {
-                    let sources = target.sources();
-                    let current = sources.incarnations.last().copied();
-                    goal.iter().all(|(&partition, &end)| {
-                        let source =
-                            current.map(|incarnation| crate::model::Source { incarnation, partition });
-                        let next =
-                            source.and_then(|source| sources.hw(source)).map_or(NextOffset(0), Offset::next);
-                        next >= end
-                    })
-                })
-        };
-        self.held.len() == partitions && self.held.values().all(done)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::model::{
     CommittedOffset, LogTime, NextOffset, Partition, RecordBatch, Role, Topic, TopicPartition,
 };
 use crate::port::{Consumer, Failure, Isolation, Polled, Reaction, Reader, TopicFacts};
+use crate::route::RoutePosition;
 use delivery::Deliveries;
 use start::Beginning;
 use std::collections::BTreeMap;
@@ -56,8 +57,6 @@ struct Router {
     decoder: Decoder,
     deliveries: Deliveries,
     held: BTreeMap<Partition, Stage>,
-    /// The group has said what is ours. Before that, what we do not hold may be ours to finish.
-    has_joined: bool,
     /// Revoked and done with, but the group does not know yet.
     going: Vec<Partition>,
     commits: Pace,
@@ -76,7 +75,6 @@ impl Router {
             decoder: Decoder::new(&context.topology),
             deliveries: Deliveries::new(&context),
             held: BTreeMap::new(),
-            has_joined: false,
             going: Vec::new(),
             commits: Pace::new(context.settings.route_commit_every, now),
             links: Pace::new(context.settings.link_every, now),
@@ -125,7 +123,6 @@ impl Router {
         match self.consumer.poll(bytes, wait).await? {
             Polled::Records(batch) => self.take(batch),
             Polled::Assigned(partitions) => {
-                self.has_joined = true;
                 self.held.extend(partitions.into_iter().map(|partition| (partition, Stage::Waiting)));
             }
             Polled::Revoked(partitions) => return self.give_back(partitions).await,
@@ -324,12 +321,19 @@ impl Router {
 
     /// Whether everything below the goal is committed, by us or by others. Then every target has a last link.
     async fn is_idle(&mut self) -> Result<bool, Failure> {
-        let Some(goal) = self.context.control.goal().filter(|_| self.has_joined) else { return Ok(false) };
+        let Some(goal) = self.context.control.goal() else { return Ok(false) };
+        let mut elsewhere = Vec::new();
         for (&partition, &next) in &goal {
             let is_there = match self.held.get(&partition) {
                 Some(Stage::Reading) => self.deliveries.session.position(partition) >= Some(next),
                 Some(Stage::Waiting | Stage::Opening | Stage::Halted) => false,
-                None => self.is_done_elsewhere(partition, next).await?,
+                None => match self.committed_elsewhere(partition).await? {
+                    Some(position) if position.at >= next => {
+                        elsewhere.push((partition, position));
+                        true
+                    }
+                    _ => false,
+                },
             };
             if !is_there {
                 return Ok(false);
@@ -344,15 +348,20 @@ impl Router {
             return Ok(false);
         }
         let raw = self.facts().await?;
-        let records = self.deliveries.session.links(&BTreeMap::new(), raw.partitions);
+        let session = &mut self.deliveries.session;
+        let mut records = session.links(&BTreeMap::new(), raw.partitions);
+        // Whoever committed them may be gone without a last link. What is committed is a fact, whoever says it.
+        records.extend(session.links_of_commits(&elsewhere, raw.partitions));
         self.deliveries.send(records);
         self.settle().await?;
         Ok(true)
     }
 
-    async fn is_done_elsewhere(&mut self, partition: Partition, next: NextOffset) -> Result<bool, Failure> {
-        let committed = self.reader.committed(Role::Route, partition).await?;
-        Ok(committed.is_some_and(|committed| committed.next >= next))
+    /// Of a source that we do not hold: its position, if it is one of ours and of this version.
+    async fn committed_elsewhere(&mut self, partition: Partition) -> Result<Option<RoutePosition>, Failure> {
+        let Some(committed) = self.reader.committed(Role::Route, partition).await? else { return Ok(None) };
+        let position = RoutePosition::parse(&committed, self.context.topology.partitions).ok();
+        Ok(position.filter(|position| position.version == self.context.version()))
     }
 
     /// Finishes what was read and leaves. Where that fails, the next owner reads it again.
@@ -405,7 +414,6 @@ impl Router {
         let held: Vec<Partition> = self.held.keys().copied().collect();
         held.into_iter().for_each(|partition| self.forget(partition));
         self.going.clear();
-        self.has_joined = false;
         self.deliveries = Deliveries::new(&self.context);
         self.is_paused = false;
         self.consumer = self.context.log.consumer(Role::Route);
