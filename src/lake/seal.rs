@@ -158,6 +158,15 @@ impl Seal {
         matches!(self.state, State::Deciding { .. })
     }
 
+    /// The files that are to be created, in this order or any other: the plan has decided all of them.
+    pub fn unwritten(&self) -> impl Iterator<Item = usize> {
+        let pending = match &self.state {
+            State::Writing { pending, .. } => Some(pending),
+            _ => None,
+        };
+        pending.into_iter().flatten().copied()
+    }
+
     /// `None` when it is done.
     pub fn ask(&self) -> Option<Ask> {
         Some(match &self.state {

@@ -8,6 +8,7 @@
 //! `await`: the chain says where the next owner goes on. One partition's trouble is its own: it backs off,
 //! starts over from the chain, or halts, while the loop goes on polling and the others go on.
 
+mod all_of;
 mod held;
 mod rebuild;
 mod start;

@@ -6,6 +6,8 @@ use crate::lake::position::Walk;
 use crate::lake::seal::Seal;
 use crate::lake::{Chain, Chunk, Taken};
 use crate::model::{EventBatch, LogTime, NextOffset};
+use crate::port::Created;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -69,6 +71,8 @@ pub(super) struct Sealing {
     pub(super) rest: Option<Rc<EventBatch>>,
     /// The chunk of somebody's plan, made again.
     pub(super) rebuild: Option<Rebuild>,
+    /// What became of files that were created beside the one that was asked for.
+    pub(super) written: BTreeMap<usize, Created>,
 }
 
 impl Held {
@@ -85,7 +89,14 @@ impl Held {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Moving) {
             Stage::Buffering(Buffering { chain, n, chunk, .. }) if chunk.count() > 0 => {
                 let seal = Seal::propose(chunk.plan(n));
-                Stage::Sealing(Box::new(Sealing { chain, seal, chunk: Some(chunk), rest, rebuild: None }))
+                Stage::Sealing(Box::new(Sealing {
+                    chain,
+                    seal,
+                    chunk: Some(chunk),
+                    rest,
+                    rebuild: None,
+                    written: BTreeMap::new(),
+                }))
             }
             stage => stage,
         };
@@ -94,7 +105,14 @@ impl Held {
 
 impl Stage {
     pub(super) fn sealing(chain: Chain, seal: Seal) -> Stage {
-        Stage::Sealing(Box::new(Sealing { chain, seal, chunk: None, rest: None, rebuild: None }))
+        Stage::Sealing(Box::new(Sealing {
+            chain,
+            seal,
+            chunk: None,
+            rest: None,
+            rebuild: None,
+            written: BTreeMap::new(),
+        }))
     }
 
     /// Is there a step to take?

@@ -1,6 +1,7 @@
 //! One step of one partition: ask the core what it needs, carry it out, tell it.
 
 use super::Lake;
+use super::all_of::all_of;
 use super::held::{Buffering, Held, Sealing, Stage, Walking};
 use crate::lake::position::{self, Position, Step, Walk};
 use crate::lake::seal::{self, Fact, Seal};
@@ -13,6 +14,10 @@ use crate::port::{Created, Failure, Isolation, Reaction};
 use crate::topology::topic_name;
 use crate::worker::Counts;
 use std::rc::Rc;
+
+/// Files of one plan on their way at a time, and what their bodies may hold in memory; one larger file goes alone.
+const FILES_AT_ONCE: usize = 8;
+const BYTES_AT_ONCE: usize = 8 << 20;
 
 /// Why a step did not get through.
 #[derive(Debug)]
@@ -133,7 +138,10 @@ impl Lake {
 
     /// `None`: it takes more than one step.
     async fn carry_out(&mut self, sealing: &mut Sealing, ask: seal::Ask) -> Result<Option<Fact>, Stop> {
-        let Sealing { chain, seal, chunk, rebuild, .. } = sealing;
+        if let seal::Ask::Write(file) = ask {
+            return Ok(Some(told(self.write(sealing, file).await?)));
+        }
+        let Sealing { chain, seal, rebuild, .. } = sealing;
         let plan = seal.plan();
         Ok(Some(match ask {
             seal::Ask::Create(key, body) => {
@@ -153,29 +161,61 @@ impl Lake {
                 };
                 fact
             }
-            seal::Ask::Write(file) => {
-                let (topology, chunk) = match (rebuild, chunk) {
-                    (Some(rebuild), _) => (&rebuild.topology, &rebuild.chunk),
-                    (None, Some(chunk)) => (&self.context.topology, &*chunk),
-                    (None, None) => unreachable!("a file is written from a chunk"),
-                };
-                let body = self.store.format.write(topology, chunk, plan, file);
-                let planned = &plan.plan.files[file];
-                let len = body.len() as u64;
-                let created = self.store.create_file(&planned.key, body).await?;
-                if created == Created::Now {
-                    let counts = &self.context.control.counts;
-                    Counts::add(&counts.lake_files, 1);
-                    Counts::add(&counts.lake_rows, planned.rows);
-                    Counts::add(&counts.lake_bytes, len);
-                }
-                told(created)
-            }
+            seal::Ask::Write(_) => unreachable!("answered above"),
             seal::Ask::Commit(offset) => {
                 self.consumer.commit(chain.source.partition, offset).await?;
                 Fact::Committed
             }
         }))
+    }
+
+    /// What became of the plan's file. The next ones are created beside it: a store answers many requests in the time of
+    /// one. Their order is free, because the plan has decided them all.
+    async fn write(&mut self, sealing: &mut Sealing, file: usize) -> Result<Created, Stop> {
+        let Sealing { seal, chunk, rebuild, written, .. } = sealing;
+        if let Some(created) = written.remove(&file) {
+            return Ok(created);
+        }
+        let (topology, chunk) = match (rebuild, chunk) {
+            (Some(rebuild), _) => (&rebuild.topology, &rebuild.chunk),
+            (None, Some(chunk)) => (&self.context.topology, &*chunk),
+            (None, None) => unreachable!("a file is written from a chunk"),
+        };
+        let plan = seal.plan();
+        let (mut bodies, mut bytes) = (Vec::new(), 0);
+        for file in seal.unwritten().filter(|file| !written.contains_key(file)).take(FILES_AT_ONCE) {
+            let body = self.store.format.write(topology, chunk, plan, file);
+            bytes += body.len();
+            bodies.push((file, body));
+            if bytes >= BYTES_AT_ONCE {
+                break;
+            }
+        }
+        let creates = bodies.into_iter().map(|(file, body)| {
+            let (planned, len) = (&plan.plan.files[file], body.len() as u64);
+            let create = self.store.create_file(&planned.key, body);
+            async move { (file, planned.rows, len, create.await) }
+        });
+        let mut failure = None;
+        for (file, rows, len, created) in all_of(creates.collect()).await {
+            match created {
+                Ok(created) => {
+                    written.insert(file, created);
+                    if created == Created::Now {
+                        let counts = &self.context.control.counts;
+                        Counts::add(&counts.lake_files, 1);
+                        Counts::add(&counts.lake_rows, rows);
+                        Counts::add(&counts.lake_bytes, len);
+                    }
+                }
+                Err(stop) => failure = failure.or(Some(stop)),
+            }
+        }
+        match (written.remove(&file), failure) {
+            (Some(created), _) => Ok(created),
+            (None, Some(stop)) => Err(stop),
+            (None, None) => unreachable!("the file that is asked for is the first that is created"),
+        }
     }
 
     /// All of the plan stands, and so does the offset commit behind it.
