@@ -78,6 +78,40 @@ fn shared(log: &KafkaLog, role: Role) -> (Told, Told) {
     (older, newer)
 }
 
+/// A role that starts over drops its consumer in the middle of whatever the group is doing.
+#[test]
+fn a_member_that_is_dropped_before_it_has_answered_an_assignment_gives_its_partitions_back() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let log = fresh(&kafka.bootstrap());
+    let (mut older, mut newer) = (Told::new(&log, Role::Lake), Told::new(&log, Role::Lake));
+    until("the first assignment", || {
+        older.poll();
+        older.held.len() == 2
+    });
+    for &partition in &older.held {
+        now(older.consumer.start(partition, NextOffset(0))).unwrap();
+    }
+    // Joins, and is not polled again: its assignment waits for an answer.
+    newer.poll();
+    until("a revoke", || {
+        older.poll();
+        !older.revoked.is_empty()
+    });
+    let generation = |told: &mut Told| told.consumer.membership().map(|member| member.generation);
+    until("the same generation", || generation(&mut newer) == generation(&mut older));
+
+    drop(newer);
+    let mut others = older.held.clone();
+    others.retain(|partition| !older.revoked.contains(partition));
+    older.release();
+
+    until("the way back", || {
+        older.poll();
+        older.held.len() == 2
+    });
+    assert_eq!(others.len(), 1);
+}
+
 #[test]
 fn a_partition_moves_once_it_is_released_and_the_new_owner_finds_the_last_commit() {
     let Some(kafka) = Kafka::shared() else { return };

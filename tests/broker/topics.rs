@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 fn set(kafka: &Kafka, topic: &str, settings: &[(&str, &str)]) {
     let client: AdminClient<DefaultClientContext> =
@@ -15,6 +16,15 @@ fn set(kafka: &Kafka, topic: &str, settings: &[(&str, &str)]) {
     let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
     let done = block_on(client.alter_configs([&new], &AdminOptions::new())).unwrap();
     assert!(done.iter().all(Result::is_ok));
+    // The controller answers before the broker knows it.
+    let end = Instant::now() + Duration::from_secs(30);
+    let named = || {
+        let found = described(kafka, topic);
+        settings.iter().all(|(name, value)| found.contains(&format!("{name}={value}")))
+    };
+    while !named() {
+        assert!(Instant::now() < end, "{topic} is not set to {settings:?}");
+    }
 }
 
 /// Kafka's own tool is asked, so that nobody believes what we say of ourselves.

@@ -82,7 +82,8 @@ impl Admin {
         Ok(Some(present))
     }
 
-    /// Changes settings of a topic and leaves its others as they are.
+    /// Changes settings of a topic and leaves its others as they are. The controller answers before brokers know it:
+    /// returns once they do.
     pub fn alter(&self, name: &str, have: &Present, change: &BTreeMap<&str, &str>) -> Result<(), Error> {
         // This request replaces all of the topic's own settings: those that stay are sent again.
         let own = have.own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -95,7 +96,15 @@ impl Admin {
         for one in done.map_err(|error| Error::call(doing(), &error))? {
             one.map_err(|(_, code)| Error::code(doing(), code))?;
         }
-        Ok(())
+        let end = Instant::now() + self.wait;
+        while Instant::now() < end {
+            let own = self.look(name)?.unwrap_or_default().own;
+            if change.iter().all(|(&name, &value)| own.get(name).is_some_and(|have| have == value)) {
+                return Ok(());
+            }
+            thread::sleep(LOOK);
+        }
+        Err(Error::Silent(format!("topic {name} was set, and no broker knows it")))
     }
 }
 
