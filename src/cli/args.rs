@@ -137,6 +137,14 @@ pub(super) struct Generate {
     /// Lines in all that are no event [default: a few]
     #[arg(long, value_name = "N")]
     pub(super) refused: Option<u64>,
+    /// Send them to the raw topic of this deployment instead of printing them
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The deployment's topology, which names the raw topic [default: marketplace, as in the demo]
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    #[arg(long, value_name = "TOPOLOGY", requires = "config")]
+    pub(super) topology: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

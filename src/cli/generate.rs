@@ -26,6 +26,11 @@ pub(super) fn generate(arguments: &Generate, out: &mut dyn Write) -> Result<(), 
             .min(arguments.events),
         ..Settings::new(arguments.seed, arguments.events)
     };
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    if let Some(config) = &arguments.config {
+        let (topology, lines) = (arguments.topology.as_deref(), Generator::new(settings));
+        return super::generate_to::send(config, topology, lines, arguments.rate);
+    }
     let mut lines = Lines::new(settings);
     match arguments.rate {
         None => {

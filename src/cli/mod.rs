@@ -18,6 +18,8 @@ mod exit;
 mod explain;
 mod files;
 mod generate;
+#[cfg(all(feature = "kafka", feature = "s3"))]
+mod generate_to;
 mod heap;
 mod lake_files;
 mod memory;

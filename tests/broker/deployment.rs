@@ -116,6 +116,16 @@ impl Deployment {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Made-up events into the raw topic; what the verb says of them.
+    #[track_caller]
+    pub(crate) fn generate(&self, more: &[&str]) -> String {
+        let mut command = Command::new(PROGRAM);
+        command.arg("generate").arg("--config").arg(self.config_path());
+        let output = command.arg("--topology").arg(self.topology_path()).args(more).output().unwrap();
+        assert!(output.status.success(), "generate: {}", said(&output));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     pub(crate) fn make_topics(&self) {
         self.fine("topics", &["--apply"]);
     }

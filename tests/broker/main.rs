@@ -18,6 +18,8 @@ mod leaves_nothing;
 )]
 mod port_contract;
 mod program;
+#[path = "../real/python.rs"]
+mod python;
 mod river;
 mod s3;
 #[path = "../servers/mod.rs"]
@@ -25,3 +27,4 @@ mod servers;
 mod store;
 mod support;
 mod topics;
+mod totals;

@@ -105,9 +105,14 @@ fn flow(
 
 fn topology(path: Option<&Path>) -> Result<(Topology, String), Exit> {
     match path {
-        None => Ok((files::check_text("marketplace", MARKETPLACE)?, MARKETPLACE.to_owned())),
+        None => Ok((marketplace()?, MARKETPLACE.to_owned())),
         Some(path) => Ok((files::load(path)?, files::read_text(&files::topology_file(path))?)),
     }
+}
+
+/// What the made-up events are for.
+pub(super) fn marketplace() -> Result<Topology, Exit> {
+    files::check_text("marketplace", MARKETPLACE)
 }
 
 fn input(arguments: &Demo) -> Result<feed::Input, Exit> {
