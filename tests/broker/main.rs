@@ -8,6 +8,7 @@ mod contract;
 mod group;
 mod kafka;
 mod leaves_nothing;
+mod operations;
 #[path = "../suite/port_contract.rs"]
 #[allow(
     dead_code,

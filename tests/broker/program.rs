@@ -17,13 +17,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_thalweg");
 const TOPOLOGY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/marketplace");
 
 /// A deployment of its own, with a raw topic that is there.
-struct Deployment {
+pub(crate) struct Deployment {
     folder: TempDir,
-    log: KafkaLog,
+    pub(crate) log: KafkaLog,
 }
 
 impl Deployment {
-    fn new(kafka: &Kafka, store: &S3) -> Deployment {
+    pub(crate) fn new(kafka: &Kafka, store: &S3) -> Deployment {
         let mut settings = fresh(&kafka.bootstrap()).settings().clone();
         settings.deployment = format!("{}-program", settings.deployment);
         // The topology names it; deployments of one broker share it no more than they share a test.
@@ -40,7 +40,8 @@ impl Deployment {
         let config = format!(
             "deployment: {}\nkafka:\n  brokers: {}\n  security: {{ protocol: plaintext }}\n  timeouts: \
              {{ session: 6s, heartbeat: 500ms, transaction: 5s, request: 10s }}\nlake:\n  url: s3://{}/{}\n  \
-             s3: {{ endpoint: \"{}\", region: {}, allow_http: true, access_key: {}, secret_key: {} }}\n",
+             s3: {{ endpoint: \"{}\", region: {}, allow_http: true, access_key: {}, secret_key: {} }}\n\
+             admin: {{ address: \"127.0.0.1:0\" }}\n",
             log.settings().deployment,
             kafka.bootstrap(),
             store.bucket(),
@@ -58,7 +59,7 @@ impl Deployment {
         Deployment { folder, log }
     }
 
-    fn command(&self, verb: &str) -> Command {
+    pub(crate) fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(PROGRAM);
         let path = |name: &str| self.folder.path().join(name);
         command.arg(verb).arg(path("topology.yaml")).arg("--config").arg(path("config.yaml"));
@@ -72,7 +73,7 @@ impl Deployment {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn make_topics(&self) {
+    pub(crate) fn make_topics(&self) {
         self.fine("topics", &["--apply", "--replication", "1"]);
     }
 
@@ -92,7 +93,7 @@ impl Deployment {
     }
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!(
         "{}\n{}{}",
         output.status,
