@@ -92,7 +92,11 @@ mod tests {
         );
 
         let mut told = Vec::new();
-        paused.settle(|partition, _| Ok::<_, ()>(told.push(partition))).unwrap();
+        let note = |partition, _| {
+            told.push(partition);
+            Ok::<_, ()>(())
+        };
+        paused.settle(note).unwrap();
         assert_eq!(told, [ONE]);
     }
 

@@ -55,7 +55,8 @@ fn waits_for(look: &Look, halted: &BTreeSet<(Role, Partition)>) -> Option<String
         State::Reading | State::Ended => return None,
         State::Left => "its end".into(),
     };
-    let trouble = look.trouble.as_ref().map(|trouble| format!("; last failure: {trouble}"));
+    let failed = |(call, reaction)| format!("; `{call}` failed last ({reaction}), see the log");
+    let trouble = look.trouble.map(failed);
     Some(format!("{} waits for {what}{}\n", name(look.role), trouble.unwrap_or_default()))
 }
 
@@ -93,7 +94,7 @@ mod tests {
         let looks = [
             look(Role::Route, State::Reading),
             look(Role::Aggregate, opening),
-            Look { trouble: Some("no broker (retry)".into()), ..look(Role::Lake, State::Joining) },
+            Look { trouble: Some(("poll", "retry")), ..look(Role::Lake, State::Joining) },
         ];
 
         let waits = is_ready(&looks, &BTreeSet::new(), false);
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(
             waits,
             Err("aggregate waits for the state of partition 1, 3\nlake waits for its group to say which \
-                 partitions are its own; last failure: no broker (retry)\n"
+                 partitions are its own; `poll` failed last (retry), see the log\n"
                 .into())
         );
         assert!(is_ready(&looks[..1], &BTreeSet::new(), false).is_ok());

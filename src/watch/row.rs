@@ -50,8 +50,9 @@ pub struct Look {
     pub quiet: Duration,
     /// The call that it is in.
     pub doing: Option<&'static str>,
-    /// Why the last call failed, until one succeeds that reads.
-    pub trouble: Option<String>,
+    /// The call that failed last, and what that asks for, until a poll succeeds. Why it failed stands in the log: an
+    /// error may name an object, and an object a tenant.
+    pub trouble: Option<(&'static str, &'static str)>,
 }
 
 /// One partition of a role's input that the group gave us.
@@ -71,7 +72,8 @@ pub(super) struct Row {
     stage: Stage,
     beat: Instant,
     doing: Option<&'static str>,
-    trouble: Option<String>,
+    /// And the error's text.
+    trouble: Option<(&'static str, &'static str, String)>,
     pub(super) held: BTreeMap<Partition, Held>,
     pub(super) joins: u64,
     /// By [`CHANGES`].
@@ -110,12 +112,14 @@ impl Row {
     /// Says whether a failure is another one than last time.
     pub(super) fn ends(&mut self, failure: Option<&Failure>) -> bool {
         self.beat = Instant::now();
-        self.doing = None;
+        let doing = self.doing.take().unwrap_or_default();
         let Some(failure) = failure else { return false };
         let place = REACTIONS.iter().position(|known| *known == failure.reaction);
         self.failures[place.expect("all reactions stand in the list")] += 1;
-        let trouble = format!("{failure} ({})", reaction(failure.reaction));
-        self.trouble.replace(trouble) != self.trouble
+        let trouble = Some((doing, reaction(failure.reaction), failure.to_string()));
+        let is_new = trouble != self.trouble;
+        self.trouble = trouble;
+        is_new
     }
 
     pub(super) fn joining(&mut self) {
@@ -207,6 +211,7 @@ impl Row {
             Stage::Ended => State::Ended,
         };
         let quiet = self.beat.elapsed();
-        Look { role, state, quiet, doing: self.doing, trouble: self.trouble.clone() }
+        let trouble = self.trouble.as_ref().map(|(call, reaction, _)| (*call, *reaction));
+        Look { role, state, quiet, doing: self.doing, trouble }
     }
 }

@@ -51,20 +51,18 @@ impl Admin {
             return;
         }
         let all: Vec<StoreCounts> = stores.iter().map(|store| store.counts()).collect();
-        let calls: [(&str, fn(&StoreCounts) -> CallCounts); 4] = [
-            ("create", |counts| counts.create),
-            ("read", |counts| counts.read),
-            ("tail", |counts| counts.tail),
-            ("list", |counts| counts.list),
-        ];
-        for (call, of) in calls {
-            let sum =
-                |number: fn(CallCounts) -> u64| all.iter().map(|counts| number(of(counts))).sum::<u64>();
-            told.set(&t::STORE_ATTEMPTS, &[call], sum(|counts| counts.attempts));
-            told.set(&t::STORE_REFUSED, &[call], sum(|counts| counts.refused));
-            told.set(&t::STORE_UNKNOWN, &[call], sum(|counts| counts.unknown));
-        }
+        tell_calls(told, "create", all.iter().map(|counts| counts.create));
+        tell_calls(told, "read", all.iter().map(|counts| counts.read));
+        tell_calls(told, "tail", all.iter().map(|counts| counts.tail));
+        tell_calls(told, "list", all.iter().map(|counts| counts.list));
     }
+}
+
+fn tell_calls(told: &mut Exposition, call: &str, stores: impl Iterator<Item = CallCounts> + Clone) {
+    let sum = |number: fn(CallCounts) -> u64| stores.clone().map(number).sum::<u64>();
+    told.set(&t::STORE_ATTEMPTS, &[call], sum(|counts| counts.attempts));
+    told.set(&t::STORE_REFUSED, &[call], sum(|counts| counts.refused));
+    told.set(&t::STORE_UNKNOWN, &[call], sum(|counts| counts.unknown));
 }
 
 /// What became of the events.
