@@ -7,6 +7,7 @@ use crate::servers::{Kafka, S3, lint};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -223,6 +224,40 @@ fn a_drain_that_cannot_end_is_ended_by_its_grace() {
         "{:?}",
         running.lines().last()
     );
+}
+
+#[test]
+fn brokers_that_are_away_make_nobody_dead_and_what_the_client_says_is_in_the_log() {
+    const CANARY: &str = "hunter2-canary";
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "kafka:\n  brokers: 127.0.0.1:1\n  security: {{ protocol: sasl_plaintext, mechanism: PLAIN, username: u, \
+         password: {CANARY} }}\n  timeouts: {{ request: 1s }}\n  client: {{ debug: \"conf,security\" }}\n\
+         lake: {{ url: \"file://{}/lake\" }}\nadmin: {{ address: \"127.0.0.1:0\" }}\nlog: {{ level: debug }}\n",
+        folder.path().display()
+    );
+    fs::write(folder.path().join("config.yaml"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    command.args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/marketplace"), "--config"]);
+    command.arg(folder.path().join("config.yaml"));
+
+    let mut running = Running::start(command);
+    let address = running.address();
+    let waits = "route waits for its group to say which partitions are its own; `poll` failed last (retry), see the log";
+    running.until(waits, || get(address, "/readyz").1.lines().any(|line| line == waits));
+    assert_eq!(get(address, "/readyz").0, 503);
+    assert_eq!(get(address, "/livez"), (200, "alive\n".into()));
+    assert!(get(address, "/metrics").1.contains("thalweg_role_ready{role=\"lake\"} 0"));
+    running.terminate();
+    let (status, _) = running.ended();
+
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(running.line("Kafka client")["said"].as_str().map(str::is_empty), Some(false));
+    assert_eq!(running.line("call failed")["call"], "poll");
+    for line in running.lines() {
+        assert!(serde_json::from_str::<Value>(&line).is_ok(), "no object: {line}");
+        assert!(!line.contains(CANARY), "a secret: {line}");
+    }
 }
 
 #[test]
