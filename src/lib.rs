@@ -7,6 +7,7 @@
 //!    └────► lake
 //! worker ─► port                   makes it happen, in order, through the port alone
 //! embedded, kafka, objects, sim    what the port is made of: one foreign system each
+//! watch ─► telemetry ─► http       what a process does, for people and for Prometheus
 //! generate                         seeded events of shoppers, for the demo and for tests
 //! cli                              the only one that joins them
 //! ```
@@ -25,9 +26,11 @@ pub mod model;
 pub mod port;
 pub mod route;
 pub mod sim;
+pub mod telemetry;
 pub mod topology;
 #[cfg(feature = "parquet")]
 pub mod verify;
+pub mod watch;
 pub mod worker;
 mod yaml;
 
@@ -35,6 +38,8 @@ mod yaml;
 pub mod cli;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 #[cfg(any(feature = "embedded", feature = "s3"))]

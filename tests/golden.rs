@@ -71,6 +71,11 @@ fn the_sql_is_that_which_was_reviewed() {
 }
 
 #[test]
+fn the_page_of_metrics_is_that_which_was_reviewed() {
+    golden(&root("docs/metrics.md"), &thalweg::telemetry::page());
+}
+
+#[test]
 fn the_schemas_are_those_that_were_reviewed() {
     let mut expected = BTreeSet::new();
     for name in TOPOLOGIES {

@@ -13,6 +13,8 @@ const MAY_IMPORT: &[(&[&str], &[&str])] = &[
     // Reads what the lake decided, and nothing of what counted: its fold is its own.
     (&["verify"], &["lake", "model", "port", "topology"]),
     (&["embedded", "kafka", "objects", "sim"], &["model", "port"]),
+    (&["watch"], &["model", "port", "telemetry"]),
+    (&["http"], &[]),
     (&["worker"], &["aggregate", "decode", "lake", "model", "port", "route", "telemetry", "topology"]),
 ];
 
@@ -42,7 +44,11 @@ const NOT_IN_CORE: &[&str] = &[
 const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["redb::"], &["embedded"]),
     (&["rdkafka::", "rdkafka_sys::"], &["kafka"]),
-    (&["object_store::", "tokio::"], &["objects"]),
+    (&["object_store::"], &["objects"]),
+    (&["tokio::"], &["objects", "http"]),
+    (&["hyper::", "hyper_util::", "http_body_util::"], &["http"]),
+    (&["tracing::"], &["worker", "watch", "kafka", "objects", "http", "cli"]),
+    (&["tracing_subscriber::"], &["cli"]),
     (&["arrow_array::", "arrow_buffer::", "arrow_schema::", "parquet::"], &["lake", "verify", "cli"]),
     (&["clap::", "clap_complete::", "comfy_table::", "anyhow::", "libc::"], &["cli", "main"]),
 ];

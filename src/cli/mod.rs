@@ -6,6 +6,8 @@
 //! 130 and 143 signals). Promises: a closed pipe ends a verb and is no failure; whatever is wrong with a
 //! file is said before anything is started or written. Never: a decision about an event.
 
+#[cfg(all(feature = "kafka", feature = "s3"))]
+mod admin;
 mod args;
 mod cases;
 mod check;
@@ -22,6 +24,8 @@ mod generate;
 mod generate_to;
 mod heap;
 mod lake_files;
+#[cfg(all(feature = "kafka", feature = "s3"))]
+mod log;
 mod memory;
 mod metrics;
 mod place;
@@ -38,16 +42,17 @@ mod topics;
 mod verify;
 mod when;
 
-use args::{Arguments, Verb};
+use args::Verb;
 use clap::Parser;
 use exit::Exit;
+use std::fmt::Arguments;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Arguments → verb → exit code.
 pub fn main() -> ExitCode {
     heap::keep_small();
-    let arguments = Arguments::parse();
+    let arguments = args::Arguments::parse();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let ended = perform(arguments.verb, &mut out).and_then(|()| Ok(out.flush()?));
     match ended {
@@ -56,7 +61,10 @@ pub fn main() -> ExitCode {
             // What was printed before things went wrong is still true.
             let _ = out.flush();
             if !exit.message.is_empty() {
-                say(format_args!("thalweg: {}", exit.message));
+                match is_logged() {
+                    true => say_as(Weight::Error, format_args!("{}", exit.message)),
+                    false => say(format_args!("thalweg: {}", exit.message)),
+                }
             }
             ExitCode::from(exit.code)
         }
@@ -82,7 +90,33 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
     }
 }
 
+/// How much a line matters, where a log is kept.
+#[derive(Debug, Clone, Copy)]
+enum Weight {
+    /// Somebody must act.
+    Error,
+    Warn,
+    Info,
+}
+
 /// A line on standard error. If that is closed, nobody wants to know.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+fn say(line: Arguments<'_>) {
+    say_as(Weight::Info, line);
+}
+
+fn say_as(weight: Weight, line: Arguments<'_>) {
+    if !is_logged() {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+        return;
+    }
+    match weight {
+        Weight::Error => tracing::error!("{line}"),
+        Weight::Warn => tracing::warn!("{line}"),
+        Weight::Info => tracing::info!("{line}"),
+    }
+}
+
+/// Does this process keep a log? Else it speaks to a person.
+fn is_logged() -> bool {
+    tracing::dispatcher::has_been_set()
 }

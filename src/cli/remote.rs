@@ -1,8 +1,10 @@
 //! `--config FILE`: the roles on brokers and a store.
 
+use super::admin::{Admin, Telling};
 use super::args::Run;
 use super::exit::Exit;
 use super::files;
+use super::log;
 use super::place::Reading;
 use super::river::{self, MakeContext, Running, block_on};
 use super::say;
@@ -14,6 +16,7 @@ use crate::model::{NextOffset, Partition, Role, Topic, TopicPartition};
 use crate::objects::{self, LocalObjects, RemoteObjects, StoreSettings, probe};
 use crate::port::{Failure, Isolation, Log, Objects};
 use crate::topology::Topology;
+use crate::watch;
 use crate::worker::{Control, Settings, Start};
 use std::collections::BTreeMap;
 use std::env;
@@ -100,22 +103,52 @@ impl Remote {
         }
     }
 
-    fn start(&self, roles: &[Role], settings: &Settings, control: &Arc<Control>) -> Result<Running, Exit> {
+    fn start(&self, roles: &[Role], settings: &Settings, admin: &Arc<Admin>) -> Result<Running, Exit> {
         let (topology, log, store) = (Arc::clone(&self.topology), self.log.clone(), self.store.clone());
-        let (settings, ours) = (settings.clone(), Arc::clone(control));
+        let (settings, ours, control) = (settings.clone(), Arc::clone(admin), &admin.control);
         let context = move |role| -> Result<_, Failure> {
             let objects: Rc<dyn Objects> = match &store {
                 Place::Directory(dir) if role == Role::Lake => Rc::new(LocalObjects::open(dir)?),
                 Place::Directory(dir) => Rc::new(LocalObjects::open_read_only(dir)),
-                Place::Store(store) => Rc::new(RemoteObjects::open(store)?),
+                Place::Store(store) => {
+                    let store = RemoteObjects::open(store)?;
+                    ours.add_store(&store);
+                    Rc::new(store)
+                }
             };
+            let objects = watch::watch_objects(objects, &ours.board, role);
+            let log = watch::watch_log(Rc::new(log.clone()), &ours.board, role);
             if role == Role::Lake {
                 block_on(probe(&*objects, &settings.prefix))?;
             }
-            Ok(river::context(&topology, Rc::new(log.clone()), objects, &settings, &ours))
+            Ok(river::context(&topology, log, objects, &settings, &ours.control))
         };
         let context: Arc<MakeContext> = Arc::new(context);
         river::start(roles, Arc::clone(control), &context)
+    }
+
+    /// What must stand in no line.
+    fn secrets(&self) -> Result<Vec<String>, Exit> {
+        let mut all: Vec<String> = self.log.settings().secrets().map(str::to_owned).collect();
+        if let Some(given) = &self.config.lake.s3.credentials {
+            all.push(secret(&given.secret_key)?.reveal().to_owned());
+        }
+        Ok(all)
+    }
+
+    fn tell_start(&self, roles: &[Role]) {
+        let settings = self.log.settings();
+        let roles: Vec<_> = roles.iter().map(|&role| watch::name(role)).collect();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            deployment = settings.deployment,
+            ordinal = settings.ordinal,
+            roles = roles.join(","),
+            "started"
+        );
+        for weakness in self.config.weaknesses() {
+            tracing::warn!("weak: {weakness}");
+        }
     }
 
     /// Where the raw topic ends now: what `--until-idle` waits for.
@@ -144,21 +177,25 @@ pub(super) fn run(
         return Err(Exit::usage("--input is for --embedded; producers write to a broker's topic themselves"));
     }
     let remote = Remote::open(topology, path)?;
-    remote.config.weaknesses().iter().for_each(|weakness| say(format_args!("weak: {weakness}")));
+    let config = &remote.config;
+    log::install(&config.log, remote.secrets()?);
+    remote.tell_start(roles);
     let control = Arc::new(Control::default());
-    let settings = settings(&remote.config, start, arguments.until_idle);
+    let admin = Admin::new(config, roles, &control);
+    admin.listen(config)?;
     super::topics::check_before_start(&remote)?;
+    let settings = settings(config, start, arguments.until_idle);
     if arguments.until_idle {
         control.set_goal(remote.raw_ends()?);
     }
-    let asked = river::listen(Arc::clone(&control))?;
-    let mut running = remote.start(roles, &settings, &control)?;
-    let mut progress = super::progress::Progress::over(Arc::clone(&control), remote.log.reader());
+    let asked = river::listen_within(control, config.grace)?;
+    let mut running = remote.start(roles, &settings, &admin)?;
+    admin.measure(&remote.log)?;
+    let mut telling = Telling::new(&admin);
     while !running.wait(LOOK_EVERY) {
-        // Brokers that are away for a moment are the roles' to mind.
-        let _ = progress.line_if_due();
+        telling.look();
     }
-    let _ = progress.line();
+    telling.progress();
     let was_idle = running.end()?;
     match asked.by() {
         Some(signal) if arguments.until_idle && !was_idle => Err(Exit::signal(signal)),

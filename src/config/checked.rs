@@ -11,6 +11,8 @@ pub struct Config {
     /// Names groups, topics and transactional ids. `None`: as the topology says.
     pub deployment: Option<String>,
     pub ordinal: Ordinal,
+    /// From the signal that asks to stop until the process ends, whatever is not finished.
+    pub grace: Duration,
     pub kafka: Kafka,
     pub lake: Lake,
     pub pace: Pace,

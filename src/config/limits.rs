@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Each map of the file, by the path of its key, with the keys in it. The keys of `kafka.client` are the client's.
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["deployment", "worker", "kafka", "lake", "pace", "admin", "log"]),
-    ("worker", &["ordinal"]),
+    ("worker", &["ordinal", "grace"]),
     (
         "kafka",
         &[
@@ -90,6 +90,8 @@ const fn limit(key: &'static str, default: &'static str, low: &'static str, high
 }
 
 pub(super) const DURATIONS: &[Limit] = &[
+    // Below the 30 s that Kubernetes waits before it kills.
+    limit("worker.grace", "25s", "1s", "10m"),
     // An outage over a weekend, and once more. Duplicates are known for at most half of it.
     limit("kafka.repartition_retention", "7d", "1d", "365d"),
     limit("kafka.timeouts.request", "30s", "1s", "5m"),

@@ -59,6 +59,7 @@ fn file(text: &str, problems: &mut Problems) -> Option<Node> {
 fn config(root: &Section<'_>, problems: &mut Problems) -> Option<Config> {
     let deployment = process::deployment(root, problems);
     let ordinal = process::ordinal(root, problems);
+    let grace = process::grace(root, problems);
     let kafka = kafka::kafka(root, problems);
     let lake = lake::lake(root, problems);
     let pace = process::pace(root, problems);
@@ -67,6 +68,7 @@ fn config(root: &Section<'_>, problems: &mut Problems) -> Option<Config> {
     Some(Config {
         deployment,
         ordinal: ordinal?,
+        grace: grace?,
         kafka: kafka?,
         lake: lake?,
         pace: pace?,

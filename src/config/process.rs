@@ -5,6 +5,7 @@ use super::limits::ORDINAL_MAX;
 use super::section::Section;
 use crate::yaml::{DEPLOYMENT, Problems};
 use core::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 pub(super) fn deployment(root: &Section<'_>, problems: &mut Problems) -> Option<String> {
     let name = root.text("deployment", problems)?;
@@ -21,6 +22,10 @@ pub(super) fn ordinal(root: &Section<'_>, problems: &mut Problems) -> Option<Ord
     }
     let what = format!("`auto`, or a number from 0 to {ORDINAL_MAX}");
     worker.integer("ordinal", 0..=ORDINAL_MAX, &what, problems).map(Ordinal::Given)
+}
+
+pub(super) fn grace(root: &Section<'_>, problems: &mut Problems) -> Option<Duration> {
+    root.section("worker", problems).duration("grace", problems)
 }
 
 pub(super) fn pace(root: &Section<'_>, problems: &mut Problems) -> Option<Pace> {

@@ -51,6 +51,7 @@ fn two_keys_are_enough() {
 
     assert_eq!(config.deployment, None);
     assert_eq!(config.ordinal, Ordinal::Auto);
+    assert_eq!(config.grace, Duration::from_secs(25));
     assert_eq!(config.kafka.brokers, ["a:9092"]);
     assert_eq!(config.kafka.security, Security { tls: Some(Tls::default()), sasl: None });
     assert_eq!(config.kafka.timeouts.watchdog, Duration::from_secs(120));

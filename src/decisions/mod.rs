@@ -36,3 +36,6 @@ pub mod the_order_inside_a_transaction {}
 
 #[doc = include_str!("0011-a-consumer-of-our-own.md")]
 pub mod a_consumer_of_our_own {}
+
+#[doc = include_str!("0012-health-metrics-and-logs.md")]
+pub mod health_metrics_and_logs {}

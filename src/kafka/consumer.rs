@@ -10,6 +10,7 @@
 
 use super::error::{Error, is_passing};
 use super::native::{self, Change, Item, NativeError, topic_id};
+use super::paused::Paused;
 use super::settings::Settings;
 use super::{input, ready};
 use crate::model::{
@@ -41,7 +42,7 @@ struct Member {
     group: String,
     incarnation: Incarnation,
     started: BTreeSet<Partition>,
-    paused: BTreeSet<Partition>,
+    paused: Paused,
     /// Read, and not handed out yet.
     read: BTreeMap<Partition, RecordBatch>,
     /// Whose turn it was last: each partition gets its turn.
@@ -67,6 +68,7 @@ impl Consumer {
             Some(member) => member,
             None => self.member.insert(Member::join(&self.settings, self.role, &self.topic)?),
         };
+        member.settle(&self.topic)?;
         let end = Instant::now() + wait;
         loop {
             if let Some(polled) = member.change(&self.settings, &self.topic)? {
@@ -154,7 +156,7 @@ impl Member {
             group: settings.group(role),
             incarnation,
             started: BTreeSet::new(),
-            paused: BTreeSet::new(),
+            paused: Paused::default(),
             read: BTreeMap::new(),
             turn: Partition(0),
             revoked: None,
@@ -197,7 +199,10 @@ impl Member {
         for partition in partitions {
             revoked.remove(partition);
             self.read.remove(partition);
-            self.paused.remove(partition);
+            if self.paused.forget(*partition) {
+                // It would still be paused when it comes back. One that the library does not know is not paused there.
+                let _ = self.client.resume(&one(topic, *partition, None));
+            }
             if self.started.remove(partition) {
                 self.leaving.insert(*partition);
             }
@@ -213,8 +218,22 @@ impl Member {
         self.client.remove(&list).map_err(|error| Error::native("answer a rebalance", error))
     }
 
+    /// Tells the library who is paused, as far as it does not know. What fails is told again with the next poll: a
+    /// partition that stays paused in there would stand still for ever.
+    fn settle(&mut self, topic: &str) -> Result<(), Error> {
+        let client = &self.client;
+        self.paused.settle(|partition, is_paused| {
+            let list = one(topic, partition, None);
+            let (doing, told) = match is_paused {
+                true => ("pause", client.pause(&list)),
+                false => ("resume", client.resume(&list)),
+            };
+            told.map_err(|error| Error::native(format!("{doing} {topic} partition {partition}"), error))
+        })
+    }
+
     fn next_batch(&mut self) -> Option<RecordBatch> {
-        let ready = |partition: &&Partition| !self.paused.contains(partition);
+        let ready = |partition: &&Partition| !self.paused.is(**partition);
         let behind = self.read.keys().filter(ready).find(|partition| **partition > self.turn);
         let partition = *behind.or_else(|| self.read.keys().find(ready))?;
         self.turn = partition;
@@ -269,6 +288,8 @@ impl Member {
                 }
             }
         }
+        // The group hears of it before the process may end.
+        self.client.close(LEAVE);
         Ok(())
     }
 }
@@ -333,22 +354,20 @@ impl port::Consumer for Consumer {
     }
 
     fn pause(&mut self, partition: Partition) {
-        let topic = self.topic.clone();
         if let Some(member) = &mut self.member
             && member.started.contains(&partition)
-            && member.paused.insert(partition)
         {
-            // What could not be paused in the library waits in the batches.
-            let _ = member.client.pause(&one(&topic, partition, None));
+            member.paused.pause(partition);
+            // The next poll says what failed. Until then what arrives waits in the batches.
+            let _ = member.settle(&self.topic);
         }
     }
 
     fn resume(&mut self, partition: Partition) {
-        let topic = self.topic.clone();
-        if let Some(member) = &mut self.member
-            && member.paused.remove(&partition)
-        {
-            let _ = member.client.resume(&one(&topic, partition, None));
+        if let Some(member) = &mut self.member {
+            member.paused.resume(partition);
+            // As above.
+            let _ = member.settle(&self.topic);
         }
     }
 

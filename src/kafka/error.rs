@@ -69,7 +69,7 @@ impl Error {
     }
 }
 
-fn is_secret(key: &str) -> bool {
+pub(super) fn is_secret(key: &str) -> bool {
     ["password", "secret", "key", "token", "jaas"].iter().any(|word| key.contains(word))
 }
 

@@ -11,8 +11,10 @@
 mod consumer;
 mod error;
 mod native;
+mod paused;
 mod producer;
 mod reader;
+mod said;
 mod settings;
 pub mod topics;
 mod transactions;

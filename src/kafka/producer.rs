@@ -2,10 +2,12 @@
 
 use super::error::Error;
 use super::ready;
+use super::said::said;
 use super::settings::Settings;
 use crate::model::{LogTime, Offset, OutRecord, TopicPartition};
 use crate::port::{self, Delivery, Failure, Pending, Reaction, Ticket};
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
@@ -33,7 +35,16 @@ pub(super) struct Producer {
     bytes: usize,
 }
 
-impl ClientContext for Answers {}
+impl ClientContext for Answers {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        said(level as i32, facility, text);
+    }
+
+    /// Every failed delivery is told by itself.
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "producer reported");
+    }
+}
 
 impl ProducerContext for Answers {
     type DeliveryOpaque = usize;

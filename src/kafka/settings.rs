@@ -1,5 +1,6 @@
 //! Where the brokers are, how clients show who they are, and the settings that the protocols lean on.
 
+use super::error::is_secret;
 use crate::model::{Role, Topic};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::collections::BTreeMap;
@@ -83,6 +84,12 @@ impl Settings {
             is_static_member: false,
             timeouts: Timeouts::default(),
         }
+    }
+
+    /// What must stand in no log.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let all = self.security.iter().chain(&self.client);
+        all.filter(|(name, _)| is_secret(name)).map(|(_, value)| value.as_str())
     }
 
     /// The broker's name for a topic.
@@ -236,5 +243,6 @@ mod tests {
 
         assert!(!format!("{settings:?}").contains("hunter2"));
         assert_eq!(settings.client().get("sasl.password"), Some("hunter2"));
+        assert_eq!(settings.secrets().collect::<Vec<_>>(), ["hunter2"]);
     }
 }

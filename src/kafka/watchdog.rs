@@ -1,5 +1,6 @@
 //! Calls that the client library may never return from.
 
+use super::said::is_heard;
 use std::process;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -28,8 +29,16 @@ pub(super) fn guard<T>(doing: &'static str, limit: Duration, work: impl FnOnce()
     result
 }
 
-#[expect(clippy::print_stderr, reason = "the last words of the process")]
+#[expect(clippy::print_stderr, reason = "the last words of the process, where it keeps no log")]
 fn say(doing: &str, limit: Duration) {
+    if is_heard() {
+        let limit_s = limit.as_secs();
+        return tracing::error!(
+            call = doing,
+            limit_s,
+            "watchdog ended the process: a call did not return, and the next one reads what was decided"
+        );
+    }
     eprintln!(
         "thalweg: {doing} did not end within {limit:?}; the process ends, and the next one reads what was decided"
     );

@@ -78,7 +78,7 @@ impl Deployment {
         write!(
             text,
             "lake:\n  url: s3://{}/{deployment}\n  s3: {{ endpoint: \"{}\", region: {}, allow_http: true, \
-             access_key: {}, secret_key: {} }}\n{}",
+             access_key: {}, secret_key: {} }}\nadmin: {{ address: \"127.0.0.1:0\" }}\n{}",
             store.bucket(),
             store.endpoint(),
             store.region(),

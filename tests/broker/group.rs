@@ -144,6 +144,44 @@ fn a_partition_moves_once_it_is_released_and_the_new_owner_finds_the_last_commit
 }
 
 #[test]
+fn a_partition_that_went_while_it_was_paused_is_read_again_when_it_comes_back() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let log = fresh(&kafka.bootstrap());
+    let mut older = Told::new(&log, Role::Lake);
+    until("the assignment", || {
+        older.poll();
+        older.held.len() == 2
+    });
+    for &partition in &older.held {
+        now(older.consumer.start(partition, NextOffset(0))).unwrap();
+        older.consumer.pause(partition);
+    }
+    let mut newer = Told::new(&log, Role::Lake);
+    until("the move", || {
+        older.poll();
+        newer.poll();
+        if !older.revoked.is_empty() {
+            older.release();
+        }
+        newer.held.len() == 1
+    });
+    let moved = *newer.held.first().unwrap();
+    now(newer.consumer.leave()).unwrap();
+    until("the way back", || {
+        older.poll();
+        older.held.len() == 2
+    });
+
+    now(older.consumer.start(moved, NextOffset(0))).unwrap();
+    now(send(&log, at(Topic::Raw, moved.0), vec![record("k", "v")]));
+
+    until("the record", || {
+        matches!(now(older.consumer.poll(1 << 20, SHORT)).unwrap(), Polled::Records(batch)
+            if batch.source.partition == moved)
+    });
+}
+
+#[test]
 fn offsets_of_an_older_generation_are_refused_in_a_transaction() {
     let Some(kafka) = Kafka::shared() else { return };
     let log = fresh(&kafka.bootstrap());

@@ -9,6 +9,7 @@ mod deployment;
 mod group;
 mod kafka;
 mod leaves_nothing;
+mod operations;
 #[path = "../suite/port_contract.rs"]
 #[allow(
     dead_code,

@@ -25,8 +25,10 @@ mod kafka;
 pub(crate) mod left_out;
 pub(crate) mod ports;
 pub(crate) mod process;
+mod promlint;
 mod s3;
 pub(crate) mod workdir;
 
 pub(crate) use kafka::{Kafka, Setup};
+pub(crate) use promlint::lint;
 pub(crate) use s3::{Answer, S3};

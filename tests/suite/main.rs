@@ -19,6 +19,8 @@ mod cli_many_keys;
 mod cli_run;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "embedded")]
 mod idle;
 #[cfg(feature = "embedded")]
@@ -31,3 +33,5 @@ mod port_contract;
 #[cfg(feature = "s3")]
 mod remote;
 mod simulation;
+#[cfg(feature = "embedded")]
+mod watched;

@@ -8,6 +8,8 @@ mod threads;
 
 pub(super) use block_on::block_on;
 pub(super) use signals::listen;
+#[cfg(all(feature = "kafka", feature = "s3"))]
+pub(super) use signals::listen_within;
 pub(super) use threads::{MakeContext, Running};
 
 use super::exit::Exit;

@@ -1,7 +1,7 @@
 //! Every role on an OS thread of its own, with its own ports.
 
 use crate::cli::exit::Exit;
-use crate::cli::say;
+use crate::cli::{Weight, say_as};
 use crate::model::Role;
 use crate::port::{Failure, Reaction};
 use crate::worker::{Context, Control, Outcome};
@@ -99,7 +99,7 @@ impl Running {
     }
 
     fn fail(&mut self, message: String, reaction: Reaction) {
-        say(format_args!("{message}"));
+        say_as(Weight::Error, format_args!("{message}"));
         self.control.drain();
         self.was_idle = false;
         if self.worst.is_none() {
@@ -126,7 +126,8 @@ impl Running {
         let halts = self.control.halts();
         for halt in &halts {
             let (role, partition) = (name(halt.role), halt.partition);
-            say(format_args!("{role} partition {partition} is halted: {}", halt.reason));
+            let line = format_args!("{role} partition {partition} is halted: {}", halt.reason);
+            say_as(Weight::Error, line);
         }
         match halts.len() {
             0 => Ok(self.was_idle),

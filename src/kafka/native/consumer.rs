@@ -5,7 +5,7 @@
 //! partitions that are forwarded to another queue stall for ever once they were unassigned at the wrong moment
 //! (librdkafka 2.12 takes the forwarding away, and does not set its own again).
 
-use super::{Item, NativeError, Queue, c_string, group_member, millis};
+use super::{Item, NativeError, Queue, c_string, group_member, listen, millis};
 use crate::model::Partition;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -18,6 +18,7 @@ use std::mem;
 use std::slice;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ impl Consumer {
         // SAFETY: the notes outlive the client: both go together, and it goes first. The library takes the
         // configuration over if it makes a client, and only then.
         let client = unsafe {
+            listen(native.ptr());
             sys::rd_kafka_conf_set_opaque(native.ptr(), opaque.cast_mut().cast());
             sys::rd_kafka_conf_set_rebalance_cb(native.ptr(), Some(on_rebalance));
             let kind = sys::rd_kafka_type_t::RD_KAFKA_CONSUMER;
@@ -147,12 +149,14 @@ impl Consumer {
 
     pub(in crate::kafka) fn pause(&self, list: &TopicPartitionList) -> Result<(), NativeError> {
         // SAFETY: as in `subscribe`.
-        code(unsafe { sys::rd_kafka_pause_partitions(self.native(), list.ptr()) })
+        code(unsafe { sys::rd_kafka_pause_partitions(self.native(), list.ptr()) })?;
+        each(list)
     }
 
     pub(in crate::kafka) fn resume(&self, list: &TopicPartitionList) -> Result<(), NativeError> {
         // SAFETY: as in `subscribe`.
-        code(unsafe { sys::rd_kafka_resume_partitions(self.native(), list.ptr()) })
+        code(unsafe { sys::rd_kafka_resume_partitions(self.native(), list.ptr()) })?;
+        each(list)
     }
 
     /// Waits until the coordinator has answered.
@@ -197,6 +201,13 @@ impl Consumer {
         Ok((u64::try_from(first).unwrap_or_default(), u64::try_from(next).unwrap_or_default()))
     }
 
+    /// Closes, and waits so long for it: what the coordinator has not heard by then it may never hear, if the process ends.
+    pub(in crate::kafka) fn close(mut self, wait: Duration) {
+        if let Some(closed) = self.inner.take().and_then(Inner::close_aside) {
+            let _ = closed.recv_timeout(wait);
+        }
+    }
+
     /// Generation and member id; `None` while it has none.
     pub(in crate::kafka) fn member(&self) -> Option<(i32, String)> {
         group_member(self.native())
@@ -204,17 +215,25 @@ impl Consumer {
 }
 
 impl Drop for Consumer {
-    /// Closing waits for the coordinator, without a limit: so on a thread of its own.
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
-            let close = move || inner.close();
-            // Without a thread the client is leaked, and its membership runs out.
-            drop(thread::Builder::new().name("kafka-close".into()).spawn(close));
+            inner.close_aside();
         }
     }
 }
 
 impl Inner {
+    /// Closing waits for the coordinator, without a limit: so on a thread of its own. The channel ends when it is done.
+    fn close_aside(self) -> Option<Receiver<()>> {
+        let (done, closed) = mpsc::channel();
+        let close = move || {
+            self.close();
+            drop(done);
+        };
+        // Without a thread the client is leaked, and its membership runs out.
+        thread::Builder::new().name("kafka-close".into()).spawn(close).ok().map(|_| closed)
+    }
+
     fn close(self) {
         let Inner { client, queue, group } = self;
         group.is_closing.store(true, Ordering::SeqCst);
@@ -283,4 +302,24 @@ fn each(list: &TopicPartitionList) -> Result<(), NativeError> {
         Ok(()) => Ok(()),
         Err(error) => Err(NativeError::from_error(&error)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_paused_or_resumed_says_so() {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", "127.0.0.1:1").set("group.id", "nobody");
+        // No broker answers there, and no line about it is wanted.
+        config.set("log_level", "0");
+        let consumer = Consumer::new(&config).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition("a.topic", 0);
+
+        for told in [consumer.pause(&list), consumer.resume(&list)] {
+            assert_eq!(told.map_err(|error| error.code), Err(RDKafkaErrorCode::UnknownPartition));
+        }
+    }
 }

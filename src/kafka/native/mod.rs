@@ -15,11 +15,12 @@ pub(super) use producer::TransactionalProducer;
 pub(super) use queue::Item;
 pub(super) use topic_id::topic_id;
 
+use super::said::{is_heard, said};
 use queue::Queue;
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafka, RDKafkaErrorCode};
 use rdkafka_sys as sys;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::time::Duration;
 
 /// What a call of the library says when it fails.
@@ -74,6 +75,24 @@ impl NativeError {
         let is_fatal = matches!(code, RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId);
         NativeError { code, text, is_fatal, is_retriable: false, needs_abort: false }
     }
+}
+
+/// Lets the client say in our log what it says by itself.
+///
+/// # Safety
+/// `conf` is alive, and no client was made of it yet.
+unsafe fn listen(conf: *mut sys::rd_kafka_conf_t) {
+    if is_heard() {
+        // SAFETY: the caller's; the function below lives as long as the program.
+        unsafe { sys::rd_kafka_conf_set_log_cb(conf, Some(on_log)) };
+    }
+}
+
+/// Called on threads of the library.
+unsafe extern "C" fn on_log(_: *const RDKafka, level: c_int, facility: *const c_char, text: *const c_char) {
+    // SAFETY: both end with a zero byte, and live until this returns.
+    let [facility, text] = [facility, text].map(|text| unsafe { CStr::from_ptr(text) }.to_string_lossy());
+    said(level, &facility, &text);
 }
 
 /// Generation and member id of a consumer; `None` while it has none.

@@ -1,7 +1,7 @@
 //! A transactional producer straight over the library. The crate's own adds 100 ms to every commit, and no hook of its
 //! own tells how often a request was really sent.
 
-use super::{NativeError, c_string, millis};
+use super::{NativeError, c_string, listen, millis};
 use crate::model::{NextOffset, OutBatch, OutSlice, Partition};
 use crate::port::Membership;
 use rdkafka::TopicPartitionList;
@@ -73,6 +73,7 @@ impl TransactionalProducer {
         // configuration over if it makes a client, and only then.
         let client = unsafe {
             let conf = native.ptr();
+            listen(conf);
             sys::rd_kafka_conf_interceptor_add_on_new(
                 conf,
                 c"requests".as_ptr(),
