@@ -79,8 +79,12 @@ impl Consumer {
             }
             let left = end.saturating_duration_since(Instant::now());
             member.read(bytes_max, left.min(LOOK))?;
-            if left.is_zero() && member.read.is_empty() {
-                return Ok(member.change(&self.settings, &self.topic)?.unwrap_or(Polled::Idle));
+            if left.is_zero() {
+                if let Some(polled) = member.change(&self.settings, &self.topic)? {
+                    return Ok(polled);
+                }
+                // Batches of paused partitions may wait: they end no poll, and keep none from its end.
+                return Ok(member.next_batch().map_or(Polled::Idle, Polled::Records));
             }
         }
     }

@@ -106,6 +106,8 @@ impl Lake {
                 let _ = self.consumer.release(&partitions).await;
             }
             Polled::Lost(partitions) => partitions.into_iter().for_each(|partition| self.forget(partition)),
+            // While there is work a poll does not wait, and its silence says nothing.
+            Polled::Idle if self.has_work() => {}
             Polled::Idle => self.look_behind_holes().await,
         }
     }
@@ -116,7 +118,8 @@ impl Lake {
         for (&partition, held) in &mut self.held {
             let Stage::Buffering(buffering) = &mut held.stage else { continue };
             let from = buffering.next();
-            if from >= goal_at(&goal, partition) {
+            // What is paused has records to read.
+            if held.is_paused || from >= goal_at(&goal, partition) {
                 continue;
             }
             let raw = TopicPartition { topic: Topic::Raw, partition };

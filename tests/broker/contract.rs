@@ -66,6 +66,7 @@ contract_tests! { run;
     nothing_is_ever_read_of_an_aborted_transaction
     a_new_transactional_producer_fences_the_one_before
     a_member_reads_what_it_started_and_did_not_pause
+    a_poll_ends_while_records_of_a_paused_partition_wait
     a_position_comes_back_with_its_metadata
     whoever_left_commits_nothing
     an_idle_poll_ends

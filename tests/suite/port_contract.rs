@@ -32,6 +32,7 @@ macro_rules! log_contract {
             a_new_transactional_producer_fences_the_one_before
             a_transaction_moves_its_offsets_with_its_records
             a_member_reads_what_it_started_and_did_not_pause
+            a_poll_ends_while_records_of_a_paused_partition_wait
             a_position_comes_back_with_its_metadata
             a_newer_member_makes_the_older_one_harmless
             whoever_left_commits_nothing
@@ -321,6 +322,25 @@ pub(crate) async fn a_member_reads_what_it_started_and_did_not_pause(log: Rc<dyn
     assert_eq!(next_batch(&mut *consumer).await.records.len(), 5);
     send(&*log, at(Topic::Raw, 0), vec![record("k", "new")]).await;
     assert_eq!(next_batch(&mut *consumer).await.records[0].offset, Offset(5));
+}
+
+pub(crate) async fn a_poll_ends_while_records_of_a_paused_partition_wait(log: Rc<dyn Log>) {
+    send(&*log, at(Topic::Raw, 0), vec![record("k", "one")]).await;
+    send(&*log, at(Topic::Raw, 1), vec![record("k", "other")]).await;
+    let mut consumer = log.consumer(Role::Route);
+    join(&mut *consumer).await;
+    for partition in [0, 1].map(Partition) {
+        consumer.start(partition, START).await.unwrap();
+    }
+    // An adapter may have read both by the time that it hands out the first.
+    let first = next_batch(&mut *consumer).await.source.partition;
+    let other = Partition(1 - first.0);
+
+    consumer.pause(other);
+    assert!(batch_at_once(&mut *consumer).await.is_none(), "records of a paused partition");
+    consumer.resume(other);
+
+    assert_eq!(next_batch(&mut *consumer).await.source.partition, other);
 }
 
 pub(crate) async fn a_position_comes_back_with_its_metadata(log: Rc<dyn Log>) {
