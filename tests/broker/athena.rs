@@ -62,7 +62,6 @@ fn lake(name: &str, topology: &Path, events: &str, folder: &Path, bucket: &str, 
     json!({
         "folder": format!("{dir}/lake"),
         "prefix": format!("{prefix}/{name}"),
-        "database": name,
         "sql": keep("athena.sql", glue("athena", name)),
         "terraform": keep("lake.tf", glue("terraform", &format!("{name}_tf"))),
         "duckdb": keep("duckdb.sql", said(&["ddl", topology, "--engine", "duckdb", "--embedded", dir])),

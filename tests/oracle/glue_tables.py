@@ -76,13 +76,12 @@ def _create(text, glue):
     parsed = hcl2.loads(text, serialization_options=options)
     views = {name: value for block in parsed["locals"] for name, value in block.items()}
     made = [pair for block in parsed["resource"] for pair in block.items()]
-    databases = {label: body for kind, labels in made if kind == "aws_glue_catalog_database" for label, body in labels.items()}
+    of_kind = lambda wanted: {label: body for kind, labels in made if kind == wanted for label, body in labels.items()}
+    databases = of_kind("aws_glue_catalog_database")
     for database in databases.values():
         glue.create_database(DatabaseInput={"Name": database["name"]})
-    for kind, labels in made:
-        if kind == "aws_glue_catalog_table":
-            for body in labels.values():
-                _create_table(body, databases, views, glue)
+    for body in of_kind("aws_glue_catalog_table").values():
+        _create_table(body, databases, views, glue)
 
 
 def _create_table(body, databases, views, glue):

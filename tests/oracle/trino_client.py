@@ -27,9 +27,6 @@ class Trino:
             "X-Trino-Time-Zone": "Pacific/Apia",
         }
 
-    def with_schema(self, schema):
-        return Trino(self.url, self.headers["X-Trino-Catalog"], schema)
-
     def ask(self, sql):
         rows, page = [], self._request(f"{self.url}/v1/statement", sql.encode())
         while True:

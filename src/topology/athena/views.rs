@@ -10,19 +10,18 @@ use super::super::columns::{
     refused_table,
 };
 use super::glue::Glue;
-use super::tables::{files_of, is_injected};
+use super::tables::files_of;
 use super::types::path_type;
 
 pub(super) struct View {
     pub(super) name: String,
-    /// What it is, in one line or two.
     pub(super) comment: String,
     /// A `SELECT` without a `;`.
     pub(super) sql: String,
     pub(super) columns: Vec<(String, LakeType)>,
 }
 
-pub(super) fn views(topology: &Topology, glue: &Glue) -> Vec<View> {
+pub(super) fn views(topology: &Topology, glue: &Glue) -> [View; 3] {
     let table = &topology.lake.table;
     let every = View {
         comment: "Every delivery of every event, repeats included.".into(),
@@ -33,10 +32,8 @@ pub(super) fn views(topology: &Topology, glue: &Glue) -> Vec<View> {
         comment: "Every record that was refused, filed under its record time.".into(),
         ..shown(glue, &refused, &refused_columns(), &REFUSED_PARTITION)
     };
-    let mut views = once(topology, glue, &every);
-    views.insert(0, every);
-    views.push(refused);
-    views
+    let once = once(topology, glue, &every);
+    [every, once, refused]
 }
 
 /// A table's columns, its path, and the start of the time that the path names.
@@ -82,47 +79,20 @@ fn decode(column: PartitionColumn) -> String {
     format!("url_decode(replace({}, '!', '%'))", quoted(column.name()))
 }
 
-/// Views of one row per event id. The engine hands a filter through such a comparison only if it is on what is
-/// compared, and it refuses a query that names no tenant: so the tenant is among that.
-fn once(topology: &Topology, glue: &Glue, every: &View) -> Vec<View> {
+/// One row per event id, of those in one folder. To compare all rows there are, an engine has to list every folder that
+/// there may be: a filter reaches what is below such a comparison only if it is on what is compared.
+fn once(topology: &Topology, glue: &Glue, every: &View) -> View {
     let name = format!("{}_once", topology.lake.table);
+    let (columns, from) = (every.columns.clone(), place(glue, &every.name));
     if topology.events.id == EventId::Coordinate {
-        let sql = format!("SELECT *\nFROM {}", place(glue, &every.name));
-        let comment =
-            "The id of an event is its coordinate, so no event repeats another: the same rows.".into();
-        return vec![View { name, comment, sql, columns: every.columns.clone() }];
+        let sql = format!("SELECT *\nFROM {from}");
+        return View { name, comment: NO_REPEATS.into(), sql, columns };
     }
-    let partition = &topology.lake.partition;
-    let named: Vec<_> = partition.iter().copied().filter(|part| is_injected(*part, topology)).collect();
-    let mut views = vec![first_only(glue, every, name.clone(), exact_comment(&named), &named)];
-    if named.len() < partition.len() {
-        views.push(first_only(glue, every, format!("{name}_pruned"), PRUNED.into(), partition));
-    }
-    views
-}
-
-fn exact_comment(named: &[PartitionColumn]) -> String {
-    let word =
-        |part: &PartitionColumn| if *part == PartitionColumn::TenantId { "tenant" } else { "category" };
-    let words: Vec<_> = named.iter().rev().map(word).collect();
-    let of = if words.is_empty() { String::new() } else { format!(" of a {}", words.join(" and ")) };
-    format!(
-        "One row per _event_id{of}: the first delivery by record time, then by place in the log.\n\
-         It compares all rows{of} before any other filter, so it reads all of them."
-    )
-}
-
-const PRUNED: &str = "\
-The same, but only rows that are filed in one folder are compared, so filters on all of the path spare files.
-A repeat is filed with the first delivery, unless their record times decide where (see _filed_by).";
-
-fn first_only(glue: &Glue, every: &View, name: String, comment: String, same: &[PartitionColumn]) -> View {
-    let quoted_of = |(column, _): &(String, LakeType)| quoted(column);
-    let columns: Vec<_> = every.columns.iter().map(quoted_of).collect();
-    let mut compared: Vec<_> = same.iter().map(|part| quoted(part.name())).collect();
+    let names: Vec<_> = columns.iter().map(|(name, _)| quoted(name)).collect();
+    let mut compared: Vec<_> = topology.lake.partition.iter().map(|part| quoted(part.name())).collect();
     compared.push("\"_event_id\"".into());
     let sql = format!(
-        "SELECT\n  {columns}\n\
+        "SELECT\n  {names}\n\
          FROM (\n\
          \x20 SELECT *, row_number() OVER (\n\
          \x20   PARTITION BY {compared}\n\
@@ -131,12 +101,19 @@ fn first_only(glue: &Glue, every: &View, name: String, comment: String, same: &[
          \x20 FROM {from}\n\
          )\n\
          WHERE \"_delivery\" = 1",
-        columns = columns.join(",\n  "),
+        names = names.join(",\n  "),
         compared = compared.join(", "),
-        from = place(glue, &every.name),
     );
-    View { name, comment, sql, columns: every.columns.clone() }
+    View { name, comment: ONCE.into(), sql, columns }
 }
+
+const NO_REPEATS: &str = "The id of an event is its coordinate, so no event repeats another: the same rows.";
+
+const ONCE: &str = "\
+One row per _event_id: the first delivery by record time, then by place in the log. Rows of one folder are compared,
+so that filters on the path spare files. A repeat is filed with the first delivery unless their record times decide
+where: an event without a time of its own, or one that _filed_by marks. To compare those too, say row_number() OVER
+(PARTITION BY _event_id …) yourself, over a tenant and a span of time.";
 
 /// The start of the finest part of time that the path has. Projected days such as the 31st of February are
 /// none, and have no files.

@@ -128,51 +128,11 @@ SELECT
   TRY_CAST(format('%04d-%02d-01 00:00:00', "year", "month") AS timestamp) AS "month_start"
 FROM "every_type"."table_files";
 
--- One row per _event_id: the first delivery by record time, then by place in the log.
--- It compares all rows before any other filter, so it reads all of them.
+-- One row per _event_id: the first delivery by record time, then by place in the log. Rows of one folder are compared,
+-- so that filters on the path spare files. A repeat is filed with the first delivery unless their record times decide
+-- where: an event without a time of its own, or one that _filed_by marks. To compare those too, say row_number() OVER
+-- (PARTITION BY _event_id …) yourself, over a tenant and a span of time.
 CREATE OR REPLACE VIEW "every_type"."table_once" AS
-SELECT
-  "_topic",
-  "_incarnation",
-  "_partition",
-  "_offset",
-  "_record_time",
-  "_event_time",
-  "_tenant",
-  "_category",
-  "_event_id",
-  "_filed_by",
-  "order",
-  "group",
-  "select",
-  "item",
-  "amount",
-  "share",
-  "is_new",
-  "born",
-  "extra",
-  "names",
-  "times",
-  "lines",
-  "counts",
-  "seen",
-  "_rest",
-  "category",
-  "year",
-  "month",
-  "month_start"
-FROM (
-  SELECT *, row_number() OVER (
-    PARTITION BY "_event_id"
-    ORDER BY "_record_time", "_incarnation", "_partition", "_offset"
-  ) AS "_delivery"
-  FROM "every_type"."table"
-)
-WHERE "_delivery" = 1;
-
--- The same, but only rows that are filed in one folder are compared, so filters on all of the path spare files.
--- A repeat is filed with the first delivery, unless their record times decide where (see _filed_by).
-CREATE OR REPLACE VIEW "every_type"."table_once_pruned" AS
 SELECT
   "_topic",
   "_incarnation",

@@ -139,51 +139,11 @@ SELECT
   TRY_CAST(format('%04d-%02d-%02d %02d:00:00', "year", "month", "day", "hour") AS timestamp) AS "hour_start"
 FROM "marketplace"."marketplace_events_files";
 
--- One row per _event_id of a tenant and category: the first delivery by record time, then by place in the log.
--- It compares all rows of a tenant and category before any other filter, so it reads all of them.
+-- One row per _event_id: the first delivery by record time, then by place in the log. Rows of one folder are compared,
+-- so that filters on the path spare files. A repeat is filed with the first delivery unless their record times decide
+-- where: an event without a time of its own, or one that _filed_by marks. To compare those too, say row_number() OVER
+-- (PARTITION BY _event_id …) yourself, over a tenant and a span of time.
 CREATE OR REPLACE VIEW "marketplace"."marketplace_events_once" AS
-SELECT
-  "_topic",
-  "_incarnation",
-  "_partition",
-  "_offset",
-  "_record_time",
-  "_event_time",
-  "_tenant",
-  "_category",
-  "_event_id",
-  "_filed_by",
-  "event_id",
-  "ts",
-  "type",
-  "vendor_id",
-  "customer_id",
-  "product_id",
-  "order_id",
-  "action",
-  "total",
-  "items",
-  "metadata",
-  "_rest",
-  "category",
-  "tenant_id",
-  "year",
-  "month",
-  "day",
-  "hour",
-  "hour_start"
-FROM (
-  SELECT *, row_number() OVER (
-    PARTITION BY "category", "tenant_id", "_event_id"
-    ORDER BY "_record_time", "_incarnation", "_partition", "_offset"
-  ) AS "_delivery"
-  FROM "marketplace"."marketplace_events"
-)
-WHERE "_delivery" = 1;
-
--- The same, but only rows that are filed in one folder are compared, so filters on all of the path spare files.
--- A repeat is filed with the first delivery, unless their record times decide where (see _filed_by).
-CREATE OR REPLACE VIEW "marketplace"."marketplace_events_once_pruned" AS
 SELECT
   "_topic",
   "_incarnation",

@@ -32,7 +32,8 @@ pub(crate) struct Trino {
 }
 
 impl Trino {
-    /// Ready to be asked, with one catalog, called as Athena calls Glue. `None` if the test is left out on purpose.
+    /// Ready to be asked, with two catalogs: `awsdatacatalog`, as Athena calls Glue, and `folder` for tables that are made
+    /// by SQL, which the emulated Glue does not take. `None` if the test is left out on purpose.
     #[track_caller]
     pub(crate) fn start(files: &S3, glue: &Port) -> Option<Trino> {
         if left_out() {

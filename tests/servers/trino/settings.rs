@@ -7,7 +7,9 @@ use std::path::Path;
 use std::{fs, io};
 
 /// Athena's name for Glue: views say it.
-const CATALOG: &str = "awsdatacatalog";
+const GLUE: &str = "awsdatacatalog";
+/// Tables that are made by SQL: the emulated Glue lets nobody do that.
+const FOLDER: &str = "folder";
 
 pub(crate) fn write(place: &Path, jars: &Jars, port: u16, files: &S3, glue: &Port) -> io::Result<()> {
     let (catalogs, data) = (place.join("catalogs"), place.join("data"));
@@ -29,28 +31,59 @@ pub(crate) fn write(place: &Path, jars: &Jars, port: u16, files: &S3, glue: &Por
         plugins = jars.plugins().display(),
         catalogs = catalogs.display(),
     );
-    let (key, secret, region) = (files.access_key(), files.secret_key(), files.region());
-    let catalog = format!(
-        "connector.name=hive\n\
-         fs.s3.enabled=true\n\
-         s3.endpoint={endpoint}\n\
-         s3.region={region}\n\
-         s3.path-style-access=true\n\
-         s3.aws-access-key={key}\n\
-         s3.aws-secret-key={secret}\n\
-         hive.partition-projection-enabled=true\n\
-         hive.non-managed-table-writes-enabled=true\n\
-         hive.metastore=glue\n\
-         hive.metastore.glue.endpoint-url=http://127.0.0.1:{glue}\n\
-         hive.metastore.glue.region={region}\n\
-         hive.metastore.glue.aws-access-key={key}\n\
-         hive.metastore.glue.aws-secret-key={secret}\n",
-        endpoint = files.endpoint(),
-        glue = glue.number(),
-    );
     fs::write(place.join("config.properties"), server)?;
     fs::write(place.join("log.properties"), "io.trino=INFO\nio.airlift=WARN\n")?;
-    fs::write(catalogs.join(format!("{CATALOG}.properties")), catalog)
+    for (name, metastore) in
+        [(GLUE, of_glue(glue.number(), files)), (FOLDER, of_folder(&place.join("tables"))?)]
+    {
+        fs::write(catalogs.join(format!("{name}.properties")), reading(files) + &metastore)?;
+    }
+    Ok(())
+}
+
+/// Files of the store; external tables may be made and dropped, as Athena lets people.
+fn reading(files: &S3) -> String {
+    format!(
+        "connector.name=hive\n\
+         fs.s3.enabled=true\n\
+         s3.endpoint={}\n\
+         s3.region={}\n\
+         s3.path-style-access=true\n\
+         s3.aws-access-key={}\n\
+         s3.aws-secret-key={}\n\
+         hive.partition-projection-enabled=true\n\
+         hive.non-managed-table-writes-enabled=true\n",
+        files.endpoint(),
+        files.region(),
+        files.access_key(),
+        files.secret_key(),
+    )
+}
+
+fn of_glue(port: u16, files: &S3) -> String {
+    format!(
+        "hive.metastore=glue\n\
+         hive.metastore.glue.endpoint-url=http://127.0.0.1:{port}\n\
+         hive.metastore.glue.region={}\n\
+         hive.metastore.glue.aws-access-key={}\n\
+         hive.metastore.glue.aws-secret-key={}\n",
+        files.region(),
+        files.access_key(),
+        files.secret_key(),
+    )
+}
+
+/// Views have no location, and a schema's is of no use: neither is compared with the folder.
+fn of_folder(tables: &Path) -> io::Result<String> {
+    fs::create_dir_all(tables)?;
+    Ok(format!(
+        "hive.metastore=file\n\
+         hive.metastore.catalog.dir=local:///\n\
+         hive.metastore.disable-location-checks=true\n\
+         fs.local.enabled=true\n\
+         local.location={}\n",
+        tables.display()
+    ))
 }
 
 /// What Java is told: half a gigabyte is used of the one that may be.
