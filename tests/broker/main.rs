@@ -5,6 +5,7 @@
 mod athena;
 #[path = "../suite/block_on.rs"]
 mod block_on;
+mod containers;
 mod contract;
 mod deployment;
 mod group;
