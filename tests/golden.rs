@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use thalweg::topology::{Topology, check, describe, duckdb_ddl, schemas};
+use thalweg::topology::{Glue, Topology, athena_ddl, check, describe, duckdb_ddl, schemas, terraform};
 
 const TOPOLOGIES: [&str; 3] = ["flights", "marketplace", "tenant-insights"];
 
@@ -68,6 +68,23 @@ fn the_sql_is_that_which_was_reviewed() {
     golden(&root("tests/golden/ddl/every-type.sql"), &duckdb_ddl(&every_type(), "/lake", true, true));
     let sql = duckdb_ddl(&topology("flights"), "s3://bucket/prefix", false, false);
     golden(&root("tests/golden/ddl/no-files.sql"), &sql);
+}
+
+/// The marketplace with a closed list of categories, one of them strange.
+fn listed_categories() -> Topology {
+    let categories = ["OrderCreated", "Order, completed", "_x"].map(str::to_owned).to_vec();
+    Topology { categories, ..topology("marketplace") }
+}
+
+#[test]
+fn the_tables_of_athena_are_those_that_were_reviewed() {
+    let mut all: Vec<_> = TOPOLOGIES.iter().map(|name| (*name, topology(name))).collect();
+    all.extend([("every-type", every_type()), ("listed-categories", listed_categories())]);
+    for (name, topology) in all {
+        let glue = Glue::new(&topology, "s3://shop-lake/v1/", None, (None, None)).expect("is plain");
+        golden(&root(&format!("tests/golden/ddl/{name}.athena.sql")), &athena_ddl(&topology, &glue));
+        golden(&root(&format!("tests/golden/ddl/{name}.tf")), &terraform(&topology, &glue));
+    }
 }
 
 #[test]

@@ -269,9 +269,33 @@ pub(super) struct Ddl {
     pub(super) topology: PathBuf,
     #[arg(long)]
     pub(super) engine: Engine,
+    #[command(flatten)]
+    pub(super) place: LakePlace,
+    /// Database of the tables, for athena and terraform [default: the topology's name]
+    #[arg(long, value_name = "NAME")]
+    pub(super) database: Option<String>,
+    /// First year that the tables show, for athena and terraform [default: 2020, or what lake.accept takes]
+    #[arg(long, value_name = "YEAR")]
+    pub(super) from: Option<i32>,
+    /// Last year that the tables show [default: 2039]
+    #[arg(long, value_name = "YEAR")]
+    pub(super) to: Option<i32>,
+}
+
+/// Where the lake is.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct LakePlace {
     /// Directory of the embedded log: the SQL names DIR/lake, and only tables that have files [default: ./lake]
     #[arg(long, value_name = "DIR")]
     pub(super) embedded: Option<PathBuf>,
+    /// Where the lake is: s3://bucket/prefix
+    #[arg(long, value_name = "URL")]
+    pub(super) location: Option<String>,
+    /// The configuration that names it: see docs/configuration.md
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -203,6 +203,14 @@ pub(super) fn run(
     }
 }
 
+/// Where the lake of a configuration is, as its readers spell it.
+pub(super) fn lake_location(path: &Path) -> Result<String, Exit> {
+    Ok(match read(path)?.lake.url {
+        LakeUrl::Directory(dir) => dir.display().to_string(),
+        url @ LakeUrl::Bucket { .. } => url.to_string(),
+    })
+}
+
 fn read(path: &Path) -> Result<Config, Exit> {
     let text = files::read_text(path)?;
     let mut variables = Vec::new();

@@ -3,6 +3,7 @@
 //! In: the text of a topology. Out: [`Topology`], its description, its differences to another, its
 //! SQL and its schemas. Pure: no file is opened here. The rest of the engine sees only the checked form.
 
+mod athena;
 mod check;
 mod checked;
 mod columns;
@@ -15,6 +16,7 @@ mod schemas;
 mod versions;
 mod words;
 
+pub use athena::{Glue, athena_ddl, terraform};
 pub use check::check;
 pub use checked::*;
 pub use columns::*;

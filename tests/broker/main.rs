@@ -2,8 +2,10 @@
 //! answer, die, come back with their data, and leave nothing behind.
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
+mod athena;
 #[path = "../suite/block_on.rs"]
 mod block_on;
+mod containers;
 mod contract;
 mod deployment;
 mod group;

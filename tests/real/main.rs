@@ -8,6 +8,7 @@ mod bad_input;
 mod flights;
 mod kill;
 mod program;
+#[allow(dead_code, reason = "tests with brokers use more of it")]
 mod python;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -27,7 +27,20 @@ impl Python {
         if left_out() {
             return None;
         }
-        Some(needed(READY.get_or_init(prepare).clone()))
+        Some(needed(READY.get_or_init(|| prepare(REQUIREMENTS)).clone()))
+    }
+
+    /// The same with another list of requirements, for tests that need more.
+    #[track_caller]
+    pub(crate) fn with(requirements: &str) -> Option<Python> {
+        if left_out() {
+            return None;
+        }
+        Some(needed(prepare(requirements)))
+    }
+
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// An oracle with its arguments, not started yet.
@@ -55,10 +68,10 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn prepare() -> Result<Python, String> {
+fn prepare(requirements: &str) -> Result<Python, String> {
     let (python, version) = find_python()?;
-    let name = format!("python-{:016x}", xxh3_64(format!("{version}\n{REQUIREMENTS}").as_bytes()));
-    let place = cached::folder(&name, |place| install(&python, place))?;
+    let name = format!("python-{:016x}", xxh3_64(format!("{version}\n{requirements}").as_bytes()));
+    let place = cached::folder(&name, |place| install(&python, requirements, place))?;
     Ok(Python { program: place.join("bin/python") })
 }
 
@@ -77,16 +90,16 @@ fn find_python() -> Result<(PathBuf, String), String> {
     Err(format!("the oracles need {NEEDED}"))
 }
 
-fn install(python: &Path, place: &Path) -> Result<(), String> {
+fn install(python: &Path, requirements: &str, place: &Path) -> Result<(), String> {
     let made = Command::new(python).args(["-m", "venv"]).arg(place).output();
     finished(made, &format!("no virtual environment could be made; the oracles need {NEEDED}"))?;
     let list = place.join("requirements.txt");
-    fs::write(&list, REQUIREMENTS)
+    fs::write(&list, requirements)
         .map_err(|error| format!("{} cannot be written: {error}", list.display()))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"];
     let installed = Command::new(place.join("bin/python")).args(pip).arg(&list).output();
     finished(
         installed,
-        "tests/real/requirements.txt could not be installed: pip has to reach a package index",
+        "the oracles' requirements.txt could not be installed: pip has to reach a package index",
     )
 }

@@ -1,4 +1,5 @@
-//! Real servers for tests: Apache Kafka with one or three nodes, and an S3 server that creates only if absent.
+//! Real servers for tests: Apache Kafka with one or three nodes, an S3 server that creates only if absent, and Trino,
+//! the engine that Athena is made of.
 //!
 //! A test asks for a server and gets one that is ready, on free ports, with a folder of its own; when the value is
 //! dropped, processes and data are gone. Programs that are not in the repository are fetched once into the cache
@@ -21,14 +22,17 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
 pub(crate) mod cached;
+mod java;
 mod kafka;
 pub(crate) mod left_out;
 pub(crate) mod ports;
 pub(crate) mod process;
 mod promlint;
 mod s3;
+mod trino;
 pub(crate) mod workdir;
 
 pub(crate) use kafka::{Kafka, Setup};
 pub(crate) use promlint::lint;
 pub(crate) use s3::{Answer, S3};
+pub(crate) use trino::Trino;

@@ -238,13 +238,34 @@ fn generated_events_are_the_same_bytes_for_the_same_flags() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     let marketplace = topology("marketplace");
-    for arguments in [
-        &["ddl", &marketplace, "--engine", "athena"][..],
-        &["ddl", &marketplace, "--engine", "terraform"],
-        &["dead-letters", "redrive", &marketplace, "--embedded", "nowhere"],
+    let output = ended(&["dead-letters", "redrive", &marketplace, "--embedded", "nowhere"]);
+
+    assert_eq!(code(&output), 2);
+    assert!(text(&output.stderr).contains("there yet"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn athena_and_terraform_get_their_tables_for_a_place_that_they_can_read() {
+    let marketplace = topology("marketplace");
+    let ddl = |engine, more: &[&'static str]| [&["ddl", &marketplace, "--engine", engine][..], more].concat();
+
+    let sql = fine(&ddl("athena", &["--location", "s3://shop/v1", "--database", "shop", "--from", "2026"]));
+    let hcl = fine(&ddl("terraform", &["--location", "s3://shop/v1/"]));
+
+    assert!(sql.contains("LOCATION 's3://shop/v1/marketplace_events/'"), "{sql}");
+    assert!(sql.contains("`shop`.`marketplace_events_files`"), "{sql}");
+    assert!(sql.contains("'projection.year.range' = '2026,2039'"), "{sql}");
+    assert!(hcl.contains("location      = \"s3://shop/v1/marketplace_events/\""), "{hcl}");
+    for (more, sentence) in [
+        (&[][..], "where is the lake?"),
+        (&["--embedded", "river"], "Athena reads no directory"),
+        (&["--location", "/srv/lake"], "Athena reads what lies at s3://bucket/prefix"),
+        (&["--location", "s3://shop/it's"], "is not trusted with"),
+        (&["--location", "s3://shop", "--database", "my shop"], "a database is called"),
+        (&["--location", "s3://shop", "--from", "2040"], "no year is from 2040 on and up to 2039"),
     ] {
-        let output = ended(arguments);
-        assert_eq!(code(&output), 2, "{arguments:?}");
-        assert!(text(&output.stderr).contains("there yet"), "{}", text(&output.stderr));
+        let output = ended(&ddl("athena", more));
+        assert_eq!(code(&output), 2, "{more:?}");
+        assert!(text(&output.stderr).contains(sentence), "{}", text(&output.stderr));
     }
 }

@@ -17,6 +17,7 @@ mod cli;
 mod cli_many_keys;
 #[cfg(feature = "embedded")]
 mod cli_run;
+mod deploy;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "http")]

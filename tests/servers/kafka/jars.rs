@@ -1,6 +1,7 @@
 //! Java, and the jars of Kafka: fetched from Maven's repository once for each list of them.
 
 use crate::servers::cached::{self, finished};
+use crate::servers::java::version;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -102,12 +103,4 @@ fn find_java() -> Result<PathBuf, String> {
              openjdk-17-jre-headless), in $JAVA_HOME or on the path"
         )
     })
-}
-
-/// 17 for `openjdk version "17.0.15" 2025-04-15`.
-fn version(java: &Path) -> Option<u32> {
-    let answer = Command::new(java).arg("-version").output().ok().filter(|answer| answer.status.success())?;
-    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
-    let quoted = said.split('"').nth(1)?;
-    quoted.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

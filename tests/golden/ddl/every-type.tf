@@ -1,0 +1,913 @@
+# The lake of the topology every-type, for Athena (engine version 3). Ask the views: table_files and
+# table_refused_files are the files as they lie. Times are UTC, to the millisecond.
+# Partitions are computed from what a query names, so nothing has to be added when files come. What it does
+# not name is listed, a request for each folder that there may be: so name all of the path, or a short span.
+# Years 2020 to 2039 are seen, and no other; --from and --to say which. Unasked they are many, because
+# nobody notices a year that is left out.
+# Only categories that the topology lists are seen. An event of another one lies in the lake, unseen.
+
+resource "aws_glue_catalog_database" "every_type" {
+  name = "every_type"
+}
+
+resource "aws_glue_catalog_table" "table_files" {
+  name          = "table_files"
+  database_name = aws_glue_catalog_database.every_type.name
+  description   = "Files of events as they lie: every delivery, repeats included"
+  table_type    = "EXTERNAL_TABLE"
+
+  parameters = {
+    "EXTERNAL"                   = "TRUE"
+    "projection.enabled"         = "true"
+    "projection.category.type"   = "enum"
+    "projection.category.values" = "a,b"
+    "projection.year.type"       = "integer"
+    "projection.year.range"      = "2020,2039"
+    "projection.year.digits"     = "4"
+    "projection.month.type"      = "integer"
+    "projection.month.range"     = "1,12"
+    "projection.month.digits"    = "2"
+    "storage.location.template"  = "s3://shop-lake/v1/table/category=$${category}/year=$${year}/month=$${month}/"
+  }
+
+  storage_descriptor {
+    location      = "s3://shop-lake/v1/table/"
+    input_format  = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
+    output_format = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
+
+    ser_de_info {
+      serialization_library = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+    }
+
+    columns {
+      name = "_topic"
+      type = "string"
+    }
+
+    columns {
+      name = "_incarnation"
+      type = "string"
+    }
+
+    columns {
+      name = "_partition"
+      type = "int"
+    }
+
+    columns {
+      name = "_offset"
+      type = "bigint"
+    }
+
+    columns {
+      name = "_record_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "_event_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "_tenant"
+      type = "string"
+    }
+
+    columns {
+      name = "_category"
+      type = "string"
+    }
+
+    columns {
+      name = "_event_id"
+      type = "string"
+    }
+
+    columns {
+      name = "_filed_by"
+      type = "string"
+    }
+
+    columns {
+      name = "order"
+      type = "bigint"
+    }
+
+    columns {
+      name = "group"
+      type = "string"
+    }
+
+    columns {
+      name = "select"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "item"
+      type = "string"
+    }
+
+    columns {
+      name = "amount"
+      type = "decimal(18,3)"
+    }
+
+    columns {
+      name = "share"
+      type = "double"
+    }
+
+    columns {
+      name = "is_new"
+      type = "boolean"
+    }
+
+    columns {
+      name = "born"
+      type = "date"
+    }
+
+    columns {
+      name = "extra"
+      type = "string"
+    }
+
+    columns {
+      name = "names"
+      type = "array<string>"
+    }
+
+    columns {
+      name = "times"
+      type = "array<timestamp>"
+    }
+
+    columns {
+      name = "lines"
+      type = "array<struct<from:string,at:timestamp,on:date,price:decimal(18,2),new:boolean,required_one:bigint>>"
+    }
+
+    columns {
+      name = "counts"
+      type = "map<string,bigint>"
+    }
+
+    columns {
+      name = "seen"
+      type = "map<string,timestamp>"
+    }
+
+    columns {
+      name = "_rest"
+      type = "string"
+    }
+  }
+
+  partition_keys {
+    name = "category"
+    type = "string"
+  }
+
+  partition_keys {
+    name = "year"
+    type = "int"
+  }
+
+  partition_keys {
+    name = "month"
+    type = "int"
+  }
+}
+
+resource "aws_glue_catalog_table" "table_refused_files" {
+  name          = "table_refused_files"
+  database_name = aws_glue_catalog_database.every_type.name
+  description   = "Files of refused records as they lie, by record time"
+  table_type    = "EXTERNAL_TABLE"
+
+  parameters = {
+    "EXTERNAL"                  = "TRUE"
+    "projection.enabled"        = "true"
+    "projection.year.type"      = "integer"
+    "projection.year.range"     = "2020,2039"
+    "projection.year.digits"    = "4"
+    "projection.month.type"     = "integer"
+    "projection.month.range"    = "1,12"
+    "projection.month.digits"   = "2"
+    "projection.day.type"       = "integer"
+    "projection.day.range"      = "1,31"
+    "projection.day.digits"     = "2"
+    "projection.hour.type"      = "integer"
+    "projection.hour.range"     = "0,23"
+    "projection.hour.digits"    = "2"
+    "storage.location.template" = "s3://shop-lake/v1/table_refused/year=$${year}/month=$${month}/day=$${day}/hour=$${hour}/"
+  }
+
+  storage_descriptor {
+    location      = "s3://shop-lake/v1/table_refused/"
+    input_format  = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
+    output_format = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
+
+    ser_de_info {
+      serialization_library = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+    }
+
+    columns {
+      name = "_topic"
+      type = "string"
+    }
+
+    columns {
+      name = "_incarnation"
+      type = "string"
+    }
+
+    columns {
+      name = "_partition"
+      type = "int"
+    }
+
+    columns {
+      name = "_offset"
+      type = "bigint"
+    }
+
+    columns {
+      name = "_record_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "reason"
+      type = "string"
+    }
+
+    columns {
+      name = "detail"
+      type = "string"
+    }
+
+    columns {
+      name = "payload"
+      type = "binary"
+    }
+
+    columns {
+      name = "payload_bytes"
+      type = "bigint"
+    }
+
+    columns {
+      name = "payload_hash"
+      type = "string"
+    }
+  }
+
+  partition_keys {
+    name = "year"
+    type = "int"
+  }
+
+  partition_keys {
+    name = "month"
+    type = "int"
+  }
+
+  partition_keys {
+    name = "day"
+    type = "int"
+  }
+
+  partition_keys {
+    name = "hour"
+    type = "int"
+  }
+}
+
+# Every delivery of every event, repeats included.
+locals {
+  table_view = {
+    catalog = "awsdatacatalog"
+    schema  = "every_type"
+    columns = [
+      { name = "_topic", type = "varchar" },
+      { name = "_incarnation", type = "varchar" },
+      { name = "_partition", type = "integer" },
+      { name = "_offset", type = "bigint" },
+      { name = "_record_time", type = "timestamp(3)" },
+      { name = "_event_time", type = "timestamp(3)" },
+      { name = "_tenant", type = "varchar" },
+      { name = "_category", type = "varchar" },
+      { name = "_event_id", type = "varchar" },
+      { name = "_filed_by", type = "varchar" },
+      { name = "order", type = "bigint" },
+      { name = "group", type = "varchar" },
+      { name = "select", type = "timestamp(3)" },
+      { name = "item", type = "varchar" },
+      { name = "amount", type = "decimal(18,3)" },
+      { name = "share", type = "double" },
+      { name = "is_new", type = "boolean" },
+      { name = "born", type = "date" },
+      { name = "extra", type = "varchar" },
+      { name = "names", type = "array(varchar)" },
+      { name = "times", type = "array(timestamp(3))" },
+      { name = "lines", type = "array(row(\"from\" varchar, \"at\" timestamp(3), \"on\" date, \"price\" decimal(18,2), \"new\" boolean, \"required_one\" bigint))" },
+      { name = "counts", type = "map(varchar, bigint)" },
+      { name = "seen", type = "map(varchar, timestamp(3))" },
+      { name = "_rest", type = "varchar" },
+      { name = "category", type = "varchar" },
+      { name = "year", type = "integer" },
+      { name = "month", type = "integer" },
+      { name = "month_start", type = "timestamp(3)" },
+    ]
+    originalSql = <<-SQL
+      SELECT
+        "_topic",
+        "_incarnation",
+        "_partition",
+        "_offset",
+        "_record_time",
+        "_event_time",
+        "_tenant",
+        url_decode(replace("category", '!', '%')) AS "_category",
+        "_event_id",
+        "_filed_by",
+        "order",
+        "group",
+        "select",
+        "item",
+        "amount",
+        "share",
+        "is_new",
+        "born",
+        "extra",
+        "names",
+        "times",
+        "lines",
+        "counts",
+        "seen",
+        "_rest",
+        "category",
+        "year",
+        "month",
+        TRY_CAST(format('%04d-%02d-01 00:00:00', "year", "month") AS timestamp) AS "month_start"
+      FROM "every_type"."table_files"
+    SQL
+  }
+}
+
+resource "aws_glue_catalog_table" "table" {
+  name               = "table"
+  database_name      = aws_glue_catalog_database.every_type.name
+  owner              = "thalweg"
+  table_type         = "VIRTUAL_VIEW"
+  view_original_text = "/* Presto View: ${base64encode(jsonencode(local.table_view))} */"
+  view_expanded_text = "/* Presto View */"
+
+  parameters = {
+    "presto_view" = "true"
+    "comment"     = "Presto View"
+  }
+
+  storage_descriptor {
+    ser_de_info {
+      name                  = "-"
+      serialization_library = "-"
+    }
+
+    columns {
+      name = "_topic"
+      type = "string"
+    }
+
+    columns {
+      name = "_incarnation"
+      type = "string"
+    }
+
+    columns {
+      name = "_partition"
+      type = "int"
+    }
+
+    columns {
+      name = "_offset"
+      type = "bigint"
+    }
+
+    columns {
+      name = "_record_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "_event_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "_tenant"
+      type = "string"
+    }
+
+    columns {
+      name = "_category"
+      type = "string"
+    }
+
+    columns {
+      name = "_event_id"
+      type = "string"
+    }
+
+    columns {
+      name = "_filed_by"
+      type = "string"
+    }
+
+    columns {
+      name = "order"
+      type = "bigint"
+    }
+
+    columns {
+      name = "group"
+      type = "string"
+    }
+
+    columns {
+      name = "select"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "item"
+      type = "string"
+    }
+
+    columns {
+      name = "amount"
+      type = "decimal(18,3)"
+    }
+
+    columns {
+      name = "share"
+      type = "double"
+    }
+
+    columns {
+      name = "is_new"
+      type = "boolean"
+    }
+
+    columns {
+      name = "born"
+      type = "date"
+    }
+
+    columns {
+      name = "extra"
+      type = "string"
+    }
+
+    columns {
+      name = "names"
+      type = "array<string>"
+    }
+
+    columns {
+      name = "times"
+      type = "array<timestamp>"
+    }
+
+    columns {
+      name = "lines"
+      type = "array<struct<from:string,at:timestamp,on:date,price:decimal(18,2),new:boolean,required_one:bigint>>"
+    }
+
+    columns {
+      name = "counts"
+      type = "map<string,bigint>"
+    }
+
+    columns {
+      name = "seen"
+      type = "map<string,timestamp>"
+    }
+
+    columns {
+      name = "_rest"
+      type = "string"
+    }
+
+    columns {
+      name = "category"
+      type = "string"
+    }
+
+    columns {
+      name = "year"
+      type = "int"
+    }
+
+    columns {
+      name = "month"
+      type = "int"
+    }
+
+    columns {
+      name = "month_start"
+      type = "timestamp"
+    }
+  }
+}
+
+# One row per _event_id: the first delivery by record time, then by place in the log. Rows of one folder are compared,
+# so that filters on the path spare files. A repeat is filed with the first delivery unless their record times decide
+# where: an event without a time of its own, or one that _filed_by marks. To compare those too, say row_number() OVER
+# (PARTITION BY _event_id …) yourself, over a tenant and a span of time.
+locals {
+  table_once_view = {
+    catalog = "awsdatacatalog"
+    schema  = "every_type"
+    columns = [
+      { name = "_topic", type = "varchar" },
+      { name = "_incarnation", type = "varchar" },
+      { name = "_partition", type = "integer" },
+      { name = "_offset", type = "bigint" },
+      { name = "_record_time", type = "timestamp(3)" },
+      { name = "_event_time", type = "timestamp(3)" },
+      { name = "_tenant", type = "varchar" },
+      { name = "_category", type = "varchar" },
+      { name = "_event_id", type = "varchar" },
+      { name = "_filed_by", type = "varchar" },
+      { name = "order", type = "bigint" },
+      { name = "group", type = "varchar" },
+      { name = "select", type = "timestamp(3)" },
+      { name = "item", type = "varchar" },
+      { name = "amount", type = "decimal(18,3)" },
+      { name = "share", type = "double" },
+      { name = "is_new", type = "boolean" },
+      { name = "born", type = "date" },
+      { name = "extra", type = "varchar" },
+      { name = "names", type = "array(varchar)" },
+      { name = "times", type = "array(timestamp(3))" },
+      { name = "lines", type = "array(row(\"from\" varchar, \"at\" timestamp(3), \"on\" date, \"price\" decimal(18,2), \"new\" boolean, \"required_one\" bigint))" },
+      { name = "counts", type = "map(varchar, bigint)" },
+      { name = "seen", type = "map(varchar, timestamp(3))" },
+      { name = "_rest", type = "varchar" },
+      { name = "category", type = "varchar" },
+      { name = "year", type = "integer" },
+      { name = "month", type = "integer" },
+      { name = "month_start", type = "timestamp(3)" },
+    ]
+    originalSql = <<-SQL
+      SELECT
+        "_topic",
+        "_incarnation",
+        "_partition",
+        "_offset",
+        "_record_time",
+        "_event_time",
+        "_tenant",
+        "_category",
+        "_event_id",
+        "_filed_by",
+        "order",
+        "group",
+        "select",
+        "item",
+        "amount",
+        "share",
+        "is_new",
+        "born",
+        "extra",
+        "names",
+        "times",
+        "lines",
+        "counts",
+        "seen",
+        "_rest",
+        "category",
+        "year",
+        "month",
+        "month_start"
+      FROM (
+        SELECT *, row_number() OVER (
+          PARTITION BY "category", "year", "month", "_event_id"
+          ORDER BY "_record_time", "_incarnation", "_partition", "_offset"
+        ) AS "_delivery"
+        FROM "every_type"."table"
+      )
+      WHERE "_delivery" = 1
+    SQL
+  }
+}
+
+resource "aws_glue_catalog_table" "table_once" {
+  name               = "table_once"
+  database_name      = aws_glue_catalog_database.every_type.name
+  owner              = "thalweg"
+  table_type         = "VIRTUAL_VIEW"
+  view_original_text = "/* Presto View: ${base64encode(jsonencode(local.table_once_view))} */"
+  view_expanded_text = "/* Presto View */"
+
+  parameters = {
+    "presto_view" = "true"
+    "comment"     = "Presto View"
+  }
+
+  storage_descriptor {
+    ser_de_info {
+      name                  = "-"
+      serialization_library = "-"
+    }
+
+    columns {
+      name = "_topic"
+      type = "string"
+    }
+
+    columns {
+      name = "_incarnation"
+      type = "string"
+    }
+
+    columns {
+      name = "_partition"
+      type = "int"
+    }
+
+    columns {
+      name = "_offset"
+      type = "bigint"
+    }
+
+    columns {
+      name = "_record_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "_event_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "_tenant"
+      type = "string"
+    }
+
+    columns {
+      name = "_category"
+      type = "string"
+    }
+
+    columns {
+      name = "_event_id"
+      type = "string"
+    }
+
+    columns {
+      name = "_filed_by"
+      type = "string"
+    }
+
+    columns {
+      name = "order"
+      type = "bigint"
+    }
+
+    columns {
+      name = "group"
+      type = "string"
+    }
+
+    columns {
+      name = "select"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "item"
+      type = "string"
+    }
+
+    columns {
+      name = "amount"
+      type = "decimal(18,3)"
+    }
+
+    columns {
+      name = "share"
+      type = "double"
+    }
+
+    columns {
+      name = "is_new"
+      type = "boolean"
+    }
+
+    columns {
+      name = "born"
+      type = "date"
+    }
+
+    columns {
+      name = "extra"
+      type = "string"
+    }
+
+    columns {
+      name = "names"
+      type = "array<string>"
+    }
+
+    columns {
+      name = "times"
+      type = "array<timestamp>"
+    }
+
+    columns {
+      name = "lines"
+      type = "array<struct<from:string,at:timestamp,on:date,price:decimal(18,2),new:boolean,required_one:bigint>>"
+    }
+
+    columns {
+      name = "counts"
+      type = "map<string,bigint>"
+    }
+
+    columns {
+      name = "seen"
+      type = "map<string,timestamp>"
+    }
+
+    columns {
+      name = "_rest"
+      type = "string"
+    }
+
+    columns {
+      name = "category"
+      type = "string"
+    }
+
+    columns {
+      name = "year"
+      type = "int"
+    }
+
+    columns {
+      name = "month"
+      type = "int"
+    }
+
+    columns {
+      name = "month_start"
+      type = "timestamp"
+    }
+  }
+}
+
+# Every record that was refused, filed under its record time.
+locals {
+  table_refused_view = {
+    catalog = "awsdatacatalog"
+    schema  = "every_type"
+    columns = [
+      { name = "_topic", type = "varchar" },
+      { name = "_incarnation", type = "varchar" },
+      { name = "_partition", type = "integer" },
+      { name = "_offset", type = "bigint" },
+      { name = "_record_time", type = "timestamp(3)" },
+      { name = "reason", type = "varchar" },
+      { name = "detail", type = "varchar" },
+      { name = "payload", type = "varbinary" },
+      { name = "payload_bytes", type = "bigint" },
+      { name = "payload_hash", type = "varchar" },
+      { name = "year", type = "integer" },
+      { name = "month", type = "integer" },
+      { name = "day", type = "integer" },
+      { name = "hour", type = "integer" },
+      { name = "hour_start", type = "timestamp(3)" },
+    ]
+    originalSql = <<-SQL
+      SELECT
+        "_topic",
+        "_incarnation",
+        "_partition",
+        "_offset",
+        "_record_time",
+        "reason",
+        "detail",
+        "payload",
+        "payload_bytes",
+        "payload_hash",
+        "year",
+        "month",
+        "day",
+        "hour",
+        TRY_CAST(format('%04d-%02d-%02d %02d:00:00', "year", "month", "day", "hour") AS timestamp) AS "hour_start"
+      FROM "every_type"."table_refused_files"
+    SQL
+  }
+}
+
+resource "aws_glue_catalog_table" "table_refused" {
+  name               = "table_refused"
+  database_name      = aws_glue_catalog_database.every_type.name
+  owner              = "thalweg"
+  table_type         = "VIRTUAL_VIEW"
+  view_original_text = "/* Presto View: ${base64encode(jsonencode(local.table_refused_view))} */"
+  view_expanded_text = "/* Presto View */"
+
+  parameters = {
+    "presto_view" = "true"
+    "comment"     = "Presto View"
+  }
+
+  storage_descriptor {
+    ser_de_info {
+      name                  = "-"
+      serialization_library = "-"
+    }
+
+    columns {
+      name = "_topic"
+      type = "string"
+    }
+
+    columns {
+      name = "_incarnation"
+      type = "string"
+    }
+
+    columns {
+      name = "_partition"
+      type = "int"
+    }
+
+    columns {
+      name = "_offset"
+      type = "bigint"
+    }
+
+    columns {
+      name = "_record_time"
+      type = "timestamp"
+    }
+
+    columns {
+      name = "reason"
+      type = "string"
+    }
+
+    columns {
+      name = "detail"
+      type = "string"
+    }
+
+    columns {
+      name = "payload"
+      type = "binary"
+    }
+
+    columns {
+      name = "payload_bytes"
+      type = "bigint"
+    }
+
+    columns {
+      name = "payload_hash"
+      type = "string"
+    }
+
+    columns {
+      name = "year"
+      type = "int"
+    }
+
+    columns {
+      name = "month"
+      type = "int"
+    }
+
+    columns {
+      name = "day"
+      type = "int"
+    }
+
+    columns {
+      name = "hour"
+      type = "int"
+    }
+
+    columns {
+      name = "hour_start"
+      type = "timestamp"
+    }
+  }
+}
