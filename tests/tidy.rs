@@ -133,6 +133,7 @@ fn texts() -> Vec<(String, String)> {
         "docs",
         "topologies",
         "schemas",
+        "deploy",
         ".ci",
         ".cargo",
         "README.md",
