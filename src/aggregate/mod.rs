@@ -23,6 +23,7 @@ mod pane;
 mod places;
 mod restore;
 mod rows;
+mod scan;
 mod series;
 mod sources;
 mod target;
@@ -32,6 +33,7 @@ mod transaction;
 
 pub use commit_record::{COMMIT_KEY, CommitRecord, SourceRecord};
 pub use restore::{NotRestored, Position, Rebuilding, Restoring};
+pub use scan::Scan;
 pub use sources::{Halt, SourceState, Sources, Verdict};
 pub use target::{Counted, Limits, Target};
 pub use transaction::Transaction;

@@ -63,11 +63,12 @@ pub enum Verdict {
 pub enum Halt {
     #[error(
         "the log lost records of raw partition {partition}: a link states that all up to offset {last} was sent, \
-         but only what is below {have} is here; run `thalweg reroute`"
+         but only what is below {have} is here; stop every route worker and run `thalweg reroute`"
     )]
     Lost { partition: Partition, last: Offset, have: NextOffset },
     #[error(
-        "the raw topic was recreated: incarnation {found} is not {expected}; run `thalweg reroute --new-incarnation`"
+        "the raw topic was recreated: incarnation {found} is not {expected}; stop every route worker and run \
+         `thalweg reroute --new-incarnation`"
     )]
     Recreated { found: Incarnation, expected: Incarnation },
     #[error("a cut-over at {cut} of raw partition {partition}, of which all below {have} was already taken")]
@@ -76,6 +77,11 @@ pub enum Halt {
         "a cut-over to version {version} with another configuration than this worker's; start it with the new one"
     )]
     OtherConfiguration { version: RoutingVersion },
+    #[error(
+        "the repartition log begins at {begins}, beyond the commit record's {position}, and what lay between is gone; \
+         run `thalweg reroute`, then start this worker again"
+    )]
+    BeginsLate { begins: NextOffset, position: NextOffset },
     #[error(transparent)]
     Damaged(#[from] crate::model::Damaged),
 }
@@ -177,6 +183,8 @@ impl Sources {
     pub fn reroute(&mut self, reroute: &Reroute) {
         if self.incarnation(reroute.source.incarnation).is_none() {
             self.incarnations.push(reroute.source.incarnation);
+            // The new topic may have fewer, and time must not wait for one that is not there.
+            self.raw_partitions = 0;
         }
         if !self.is_retired(reroute.source.incarnation) {
             self.states.entry(reroute.source).or_insert_with(|| SourceState::new(reroute.at));

@@ -43,6 +43,8 @@ pub(super) enum Verb {
     /// List the topics of a deployment, and make those that are missing
     #[cfg(all(feature = "kafka", feature = "s3"))]
     Topics(Topics),
+    /// Restart raw partitions whose way to the targets is broken, and end the halts that this caused
+    Reroute(Reroute),
     /// Print the SQL that reads the lake
     Ddl(Ddl),
     /// Look at refused records
@@ -249,6 +251,31 @@ pub(super) struct Topics {
     /// Copies of each partition. Fewer than 3 lose data with a broker
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     pub(super) replication: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints what it finds and would do; --apply does it, and needs every route worker stopped. What was \
+                  counted stays, and what is sent again is counted once.\n\n\
+                  Exit codes: 0 nothing to do, or done; 4 something to do, without --apply; 75 the group has another \
+                  member."
+)]
+pub(super) struct Reroute {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// This raw partition, whether it needs it or not; may be given more than once [default: all that need it]
+    #[arg(long = "partition", value_name = "P")]
+    pub(super) partitions: Vec<u32>,
+    /// Take a raw topic that was deleted and made again, from its beginning. The old one's records stay counted
+    #[arg(long)]
+    pub(super) new_incarnation: bool,
+    /// Do it
+    #[arg(long)]
+    pub(super) apply: bool,
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]

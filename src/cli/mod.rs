@@ -26,6 +26,7 @@ mod place;
 mod progress;
 #[cfg(all(feature = "kafka", feature = "s3"))]
 mod remote;
+mod reroute;
 mod river;
 mod row;
 mod run;
@@ -74,6 +75,7 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
         Verb::Verify(arguments) => verify::verify(&arguments, out),
         #[cfg(all(feature = "kafka", feature = "s3"))]
         Verb::Topics(arguments) => topics::topics(&arguments, out),
+        Verb::Reroute(arguments) => reroute::reroute(&arguments, out),
         Verb::Ddl(arguments) => ddl::ddl(&arguments, out),
         Verb::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, out),
         Verb::Completions(arguments) => completions::completions(&arguments, out),

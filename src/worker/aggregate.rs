@@ -9,13 +9,14 @@
 //!
 //! Between two commits no transaction is open, so whatever drops this future leaves nothing half done.
 
+mod forgive;
+
 use super::{Context, Counts, Halt, Outcome};
-use crate::aggregate::{Limits, Rebuilding, Restoring, Target, Transaction};
-use crate::model::{
-    HopOne, LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition,
-};
+use crate::aggregate::{Halt as Reason, Limits, Rebuilding, Restoring, Target, Transaction};
+use crate::model::{LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition};
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
-use std::collections::BTreeMap;
+use forgive::forgives;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,11 @@ struct Held {
     /// `None`: it could not be restored, and nothing of it is read.
     target: Option<Target>,
     next: NextOffset,
+    /// Where reading began: the log may have lost what lies between the last commit and this.
+    begins: NextOffset,
     halted_at: Option<Offset>,
+    /// Records that were forgiven, as far as was read ahead of a halt.
+    forgiven: BTreeSet<Offset>,
 }
 
 impl<'a> Member<'a> {
@@ -156,7 +161,8 @@ impl<'a> Member<'a> {
         for record in &batch.records {
             let value = batch.value(record).unwrap_or_default();
             if let Some(halted_at) = held.halted_at.filter(|&at| record.offset >= at) {
-                if forgives(value, halted_at) {
+                held.forgiven.extend(forgives(value));
+                if held.forgiven.remove(&halted_at) {
                     held.halted_at = None;
                     held.next = halted_at.next();
                     self.context.control.lift_halt(Role::Aggregate, partition);
@@ -168,9 +174,11 @@ impl<'a> Member<'a> {
                 // The overlay may hold a part of this record: take again what lies before it, and stop there.
                 target.drop_overlay();
                 held.halted_at = Some(record.offset);
-                held.next = target.committed();
-                let reason = format!("offset {} of the repartition partition: {reason}", record.offset);
-                self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
+                held.next = target.committed().max(held.begins);
+                if !held.forgiven.contains(&record.offset) {
+                    let reason = format!("offset {} of the repartition partition: {reason}", record.offset);
+                    self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
+                }
                 return self.consumer.start(partition, held.next).await;
             }
             held.next = record.offset.next();
@@ -191,12 +199,12 @@ impl<'a> Member<'a> {
         let held = match restored {
             Ok((target, next)) => {
                 self.consumer.start(partition, next).await?;
-                Held { target: Some(target), next, halted_at: None }
+                Held { target: Some(target), ..Held::at(next) }
             }
             Err(failure) if failure.reaction == Reaction::Halt => {
                 let reason = failure.to_string();
                 self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
-                Held { target: None, next: NextOffset(0), halted_at: None }
+                Held::at(NextOffset(0))
             }
             Err(failure) => return Err(failure),
         };
@@ -219,10 +227,8 @@ impl<'a> Member<'a> {
             let committed = committed.unwrap_or_default();
             return Err(halt(format!("the group's offset {committed} is beyond the commit record's {next}")));
         }
-        if first > next {
-            return Err(halt(format!(
-                "the repartition log begins at {first}, beyond the commit record's {next}"
-            )));
+        if first > next && !self.is_forgiven(repartition, first, Offset(next.0)).await? {
+            return Err(halt(Reason::BeginsLate { begins: first, position: next }.to_string()));
         }
         if let (Some(from), Some(sources)) = (position.duplicates_from, duplicates) {
             let mut rebuilding = Rebuilding::new(sources);
@@ -238,7 +244,7 @@ impl<'a> Member<'a> {
             }
             rebuilding.finish(&mut target);
         }
-        Ok((target, next))
+        Ok((target, next.max(first)))
     }
 
     /// Everything that was committed to `state` by now: up to the high watermark as a `read_uncommitted` reader sees
@@ -367,7 +373,7 @@ impl<'a> Member<'a> {
         for (&partition, held) in &mut self.held {
             if let Some(target) = &mut held.target {
                 target.drop_overlay();
-                held.next = target.committed();
+                held.next = target.committed().max(held.begins);
                 self.consumer.start(partition, held.next).await?;
             }
         }
@@ -388,9 +394,10 @@ impl<'a> Member<'a> {
     fn reached_goal(&self) -> bool {
         let Some(goal) = self.context.control.goal() else { return false };
         let partitions = self.context.topology.partitions as usize;
+        // A halt is not done: a record further on may forgive it, and somebody else decides how long to look for one.
         let done = |held: &Held| {
-            held.halted_at.is_some()
-                || held.target.as_ref().is_none_or(|target| {
+            held.halted_at.is_none()
+                && held.target.as_ref().is_none_or(|target| {
                     let sources = target.sources();
                     let current = sources.incarnations.last().copied();
                     goal.iter().all(|(&partition, &end)| {
@@ -407,15 +414,12 @@ impl<'a> Member<'a> {
 }
 
 impl Held {
+    fn at(next: NextOffset) -> Held {
+        Held { target: None, next, begins: next, halted_at: None, forgiven: BTreeSet::new() }
+    }
+
     fn is_behind(&self) -> bool {
         self.target.as_ref().is_some_and(|target| target.is_behind(self.next))
-    }
-}
-
-fn forgives(record: &[u8], halted_at: Offset) -> bool {
-    match HopOne::decode(record) {
-        Ok(HopOne::Reroute(reroute)) => reroute.forgives == Some(halted_at),
-        _ => false,
     }
 }
 

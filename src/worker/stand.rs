@@ -1,0 +1,94 @@
+//! Where every target stands: its commit record, and what it will have taken at the end of its log.
+
+use super::alone::{Alone, Refused};
+use crate::aggregate::{COMMIT_KEY, CommitRecord, Halt, Scan};
+use crate::model::{NextOffset, Partition, RecordBatch, Topic, TopicPartition};
+use crate::port::{Isolation, Reader};
+use crate::topology::Topology;
+use std::sync::Arc;
+
+const READ_BYTES: usize = 1 << 20;
+
+/// One scan for each target. Reads long logs, so whoever holds the group is kept in it meanwhile.
+pub(super) async fn targets(
+    topology: &Arc<Topology>,
+    reader: &mut dyn Reader,
+    alone: Option<&Alone>,
+) -> Result<Vec<Scan>, Refused> {
+    let found = reader.facts(Topic::Repartition).await?.partitions;
+    let expected = topology.partitions;
+    if found != expected {
+        let text = format!("the repartition topic has {found} partitions, the topology says {expected}");
+        return Err(Refused::Wrong(text));
+    }
+    let mut scans = Vec::new();
+    for target in (0..expected).map(Partition) {
+        scans.push(one(topology, reader, alone, target).await?);
+    }
+    Ok(scans)
+}
+
+async fn one(
+    topology: &Arc<Topology>,
+    reader: &mut dyn Reader,
+    alone: Option<&Alone>,
+    target: Partition,
+) -> Result<Scan, Refused> {
+    let state = TopicPartition { topic: Topic::State, partition: target };
+    let from = reader.ends(state, Isolation::ReadCommitted).await?.first;
+    let mut record = None;
+    each(reader, alone, state, from, |batch| {
+        let commits = batch.records.iter().filter(|record| batch.key(record) == Some(COMMIT_KEY));
+        if let Some(last) = commits.last() {
+            record = batch.value(last).map(<[u8]>::to_vec);
+        }
+    })
+    .await?;
+    let unreadable = || Refused::Wrong(format!("the commit record of target {target} is not one of ours"));
+    let record = match record {
+        Some(bytes) => Some(CommitRecord::decode(&bytes).ok_or_else(unreadable)?),
+        None => None,
+    };
+    let mut scan = Scan::new(Arc::clone(topology), record.as_ref()).ok_or_else(unreadable)?;
+    let repartition = TopicPartition { topic: Topic::Repartition, partition: target };
+    let begins = reader.ends(repartition, Isolation::ReadCommitted).await?.first;
+    if begins > scan.next() {
+        scan.begins_late(begins);
+    }
+    each(reader, alone, repartition, scan.next(), |batch| {
+        for record in &batch.records {
+            scan.take(record.offset, batch.value(record).unwrap_or_default());
+        }
+        scan.skip_to(batch.next);
+    })
+    .await?;
+    Ok(scan)
+}
+
+/// All committed records from `at` on, up to the end as it stands now.
+async fn each(
+    reader: &mut dyn Reader,
+    alone: Option<&Alone>,
+    place: TopicPartition,
+    mut at: NextOffset,
+    mut take: impl FnMut(&RecordBatch),
+) -> Result<(), Refused> {
+    let end = reader.ends(place, Isolation::ReadCommitted).await?.next;
+    while at < end {
+        if let Some(alone) = alone {
+            alone.check().await?;
+        }
+        let batch = reader.read(place, at, READ_BYTES).await?;
+        take(&batch);
+        if batch.next <= at {
+            break;
+        }
+        at = batch.next;
+    }
+    Ok(())
+}
+
+/// A halt that only a cut-over, or a worker with another topology, ends.
+pub(super) fn is_of_a_cutover(halt: &Halt) -> bool {
+    matches!(halt, Halt::CutTooLow { .. } | Halt::OtherConfiguration { .. })
+}
