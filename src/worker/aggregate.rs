@@ -9,6 +9,7 @@
 //!
 //! Between two commits no transaction is open, so whatever drops this future leaves nothing half done.
 
+mod counts;
 mod forgive;
 
 use super::{Context, Counts, Halt, Outcome};
@@ -91,6 +92,7 @@ impl<'a> Member<'a> {
     }
 
     async fn run(&mut self) -> Result<Outcome, Failure> {
+        self.check_partition_counts().await?;
         let settings = &self.context.settings;
         loop {
             match self.consumer.poll(settings.poll_bytes, settings.poll_wait).await {

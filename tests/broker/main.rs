@@ -17,6 +17,7 @@ mod leaves_nothing;
 )]
 mod port_contract;
 mod program;
+mod reroute;
 mod river;
 mod s3;
 #[path = "../servers/mod.rs"]

@@ -17,13 +17,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_thalweg");
 const TOPOLOGY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/marketplace");
 
 /// A deployment of its own, with a raw topic that is there.
-struct Deployment {
-    folder: TempDir,
-    log: KafkaLog,
+pub(crate) struct Deployment {
+    pub(crate) folder: TempDir,
+    pub(crate) log: KafkaLog,
 }
 
 impl Deployment {
-    fn new(kafka: &Kafka, store: &S3) -> Deployment {
+    pub(crate) fn new(kafka: &Kafka, store: &S3) -> Deployment {
         let mut settings = fresh(&kafka.bootstrap()).settings().clone();
         settings.deployment = format!("{}-program", settings.deployment);
         // The topology names it; deployments of one broker share it no more than they share a test.
@@ -58,7 +58,7 @@ impl Deployment {
         Deployment { folder, log }
     }
 
-    fn command(&self, verb: &str) -> Command {
+    pub(crate) fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(PROGRAM);
         let path = |name: &str| self.folder.path().join(name);
         command.arg(verb).arg(path("topology.yaml")).arg("--config").arg(path("config.yaml"));
@@ -66,17 +66,17 @@ impl Deployment {
     }
 
     #[track_caller]
-    fn fine(&self, verb: &str, more: &[&str]) -> String {
+    pub(crate) fn fine(&self, verb: &str, more: &[&str]) -> String {
         let output = self.command(verb).args(more).output().unwrap();
         assert!(output.status.success(), "{verb}: {}", said(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn make_topics(&self) {
+    pub(crate) fn make_topics(&self) {
         self.fine("topics", &["--apply", "--replication", "1"]);
     }
 
-    fn proved(&self, raw: u64) {
+    pub(crate) fn proved(&self, raw: u64) {
         let report: Value = serde_json::from_str(&self.fine("verify", &["--output", "json"])).unwrap();
         assert_eq!(
             (&report["raw_records"], &report["difference_count"]),
@@ -85,14 +85,14 @@ impl Deployment {
         );
     }
 
-    fn worker(&self, ordinal: u32) -> Child {
+    pub(crate) fn worker(&self, ordinal: u32) -> Child {
         let mut command = self.command("run");
         command.env("THALWEG__WORKER__ORDINAL", ordinal.to_string());
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!(
         "{}\n{}{}",
         output.status,
