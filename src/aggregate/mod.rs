@@ -16,9 +16,11 @@
 mod calendar;
 mod commit;
 mod commit_record;
+mod cross;
 mod distinct;
 mod duplicates;
 mod entities;
+mod era;
 mod pane;
 mod places;
 mod restore;
@@ -32,6 +34,7 @@ mod tests;
 mod transaction;
 
 pub use commit_record::{COMMIT_KEY, CommitRecord, SourceRecord};
+pub use era::{Era, Since};
 pub use restore::{NotRestored, Position, Rebuilding, Restoring};
 pub use scan::Scan;
 pub use sources::{Halt, SourceState, Sources, Verdict};

@@ -6,7 +6,7 @@
 use super::commit_record::CommitRecord;
 use super::pane::read_cells;
 use super::sources::{Halt, Sources, Verdict};
-use crate::model::{Block, Damaged, HopOne, NextOffset, Offset, RoutingVersion};
+use crate::model::{Block, Cutover, Damaged, HopOne, NextOffset, Offset, RoutingVersion};
 use crate::topology::Topology;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +19,9 @@ pub struct Scan {
     next: NextOffset,
     halts: BTreeMap<Offset, Halt>,
     forgiven: BTreeSet<Offset>,
+    /// Takes cut-overs to any configuration.
+    follows: bool,
+    cutovers: Vec<(Offset, Cutover)>,
 }
 
 impl Scan {
@@ -39,7 +42,20 @@ impl Scan {
             next,
             halts: BTreeMap::new(),
             forgiven: BTreeSet::new(),
+            follows: false,
+            cutovers: Vec::new(),
         })
+    }
+
+    /// Over every cut-over, to whatever topology.
+    #[must_use]
+    pub fn following(self) -> Scan {
+        Scan { follows: true, ..self }
+    }
+
+    /// Cut-overs that it came by, those that halt included.
+    pub fn cutovers(&self) -> &[(Offset, Cutover)] {
+        &self.cutovers
     }
 
     /// Where reading begins, and then goes on.
@@ -72,8 +88,15 @@ impl Scan {
                 if let HopOne::Reroute(reroute) = &fact {
                     self.forgiven.extend(reroute.forgives);
                 }
+                let mut configuration = self.topology.configuration_hash;
+                if let HopOne::Cutover(cutover) = &fact {
+                    self.cutovers.push((offset, cutover.clone()));
+                    if self.follows {
+                        configuration = cutover.configuration;
+                    }
+                }
                 let before = self.sources.clone();
-                let taken = self.sources.fact(&fact, self.topology.configuration_hash);
+                let taken = self.sources.fact(&fact, configuration);
                 if taken.is_err() {
                     self.sources = before;
                 }

@@ -10,6 +10,7 @@
 //! Between two commits no transaction is open, so whatever drops this future leaves nothing half done.
 
 mod counts;
+mod cross;
 mod forgive;
 
 use super::{Context, Counts, Halt, Outcome};
@@ -72,6 +73,8 @@ struct Held {
     /// Where reading began: the log may have lost what lies between the last commit and this.
     begins: NextOffset,
     halted_at: Option<Offset>,
+    /// It stands at the cut-over to this worker's topology, and only has to commit what lies before.
+    crosses: bool,
     /// Records that were forgiven, as far as was read ahead of a halt.
     forgiven: BTreeSet<Offset>,
 }
@@ -105,6 +108,7 @@ impl<'a> Member<'a> {
             if self.is_due() {
                 self.commit().await?;
             }
+            self.cross().await?;
             if self.context.control.is_draining() {
                 self.commit().await?;
                 self.leave().await?;
@@ -177,7 +181,8 @@ impl<'a> Member<'a> {
                 target.drop_overlay();
                 held.halted_at = Some(record.offset);
                 held.next = target.committed().max(held.begins);
-                if !held.forgiven.contains(&record.offset) {
+                held.crosses = cross::ends(&reason, value, self.context.topology.configuration_hash);
+                if !held.crosses && !held.forgiven.contains(&record.offset) {
                     let reason = format!("offset {} of the repartition partition: {reason}", record.offset);
                     self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
                 }
@@ -221,8 +226,9 @@ impl<'a> Member<'a> {
         let committed = self.consumer.committed(partition).await?.map(|committed| committed.next);
         let restoring = self.read_state(partition).await?;
         let duplicates = restoring.duplicates_sources();
-        let (mut target, position) = restoring.finish().map_err(|error| halt(error.to_string()))?;
         let repartition = TopicPartition { topic: Topic::Repartition, partition };
+        let restoring = self.under_its_topology(restoring, repartition).await?;
+        let (mut target, position) = restoring.finish().map_err(|error| halt(error.to_string()))?;
         let first = self.reader.ends(repartition, Isolation::ReadCommitted).await?.first;
         let next = position.next.unwrap_or_default();
         if committed.is_some_and(|committed| committed > next) {
@@ -417,7 +423,7 @@ impl<'a> Member<'a> {
 
 impl Held {
     fn at(next: NextOffset) -> Held {
-        Held { target: None, next, begins: next, halted_at: None, forgiven: BTreeSet::new() }
+        Held { target: None, next, begins: next, halted_at: None, crosses: false, forgiven: BTreeSet::new() }
     }
 
     fn is_behind(&self) -> bool {

@@ -5,13 +5,14 @@
 //! against that generation. A member without partitions has nothing to send, so holding all is proof enough and nobody
 //! has to ask who the members are. Never: takes a partition from somebody who runs.
 
-use super::Control;
+mod lent;
+
+use super::{Control, Halt};
 use crate::model::{CommittedOffset, NextOffset, Partition, Role, Topic};
-use crate::port::{
-    Clock, Consumer, Failure, Log, Membership, Pending, Polled, Producer, Reaction, Reader, Transactions,
-};
+use crate::port::{Clock, Consumer, Failure, Log, Polled, Reaction};
+pub(super) use lent::Lending;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(super) struct Alone {
 struct Slot {
     consumer: RefCell<Option<Box<dyn Consumer>>>,
     is_lost: Cell<bool>,
+    /// Why a loop that had borrowed it could not do its work.
+    halts: RefCell<Vec<Halt>>,
 }
 
 impl Alone {
@@ -64,7 +67,7 @@ impl Alone {
             let _ = consumer.leave().await;
             return Err(refused);
         }
-        let slot = Rc::new(Slot { consumer: RefCell::new(Some(consumer)), is_lost: Cell::new(false) });
+        let slot = Rc::new(Slot { consumer: RefCell::new(Some(consumer)), ..Slot::default() });
         Ok(Alone { slot, partitions: (0..of).map(Partition).collect() })
     }
 
@@ -127,14 +130,21 @@ impl Alone {
         }
     }
 
-    /// The same log, on which the role `route` is this member. It drains as soon as we are not alone any more.
-    pub(super) fn lend(&self, log: Rc<dyn Log>, control: Arc<Control>) -> Lending {
-        Lending {
-            log,
-            control,
-            slot: Rc::clone(&self.slot),
-            partitions: self.partitions.iter().copied().collect(),
-        }
+    /// The same log, on which the role `route` is this member and reads nothing at or behind `bounds`. It drains as soon
+    /// as we are not alone any more, or something halts.
+    pub(super) fn lend(
+        &self,
+        log: Rc<dyn Log>,
+        control: Arc<Control>,
+        bounds: BTreeMap<Partition, NextOffset>,
+    ) -> Lending {
+        let partitions = self.partitions.iter().copied().collect();
+        Lending { log, control, slot: Rc::clone(&self.slot), partitions, bounds }
+    }
+
+    /// What halted a loop that had borrowed it.
+    pub(super) fn halts(&self) -> Vec<Halt> {
+        self.slot.halts.borrow().clone()
     }
 
     fn take(&self) -> Result<Box<dyn Consumer>, Refused> {
@@ -177,122 +187,5 @@ async fn wait_for_all(consumer: &mut dyn Consumer, clock: &dyn Clock, of: u32) -
         if passed(began, JOIN_PATIENCE) {
             return Err(Refused::Silent);
         }
-    }
-}
-
-/// A log that lends one member of the route group, and makes everything else anew.
-pub(super) struct Lending {
-    log: Rc<dyn Log>,
-    control: Arc<Control>,
-    slot: Rc<Slot>,
-    partitions: Vec<Partition>,
-}
-
-impl Log for Lending {
-    fn reader(&self) -> Box<dyn Reader> {
-        self.log.reader()
-    }
-
-    fn consumer(&self, role: Role) -> Box<dyn Consumer> {
-        assert_eq!(role, Role::Route, "only the route group is held");
-        Box::new(Lent {
-            consumer: self.slot.consumer.borrow_mut().take(),
-            slot: Rc::clone(&self.slot),
-            control: Arc::clone(&self.control),
-            news: Some(self.partitions.clone()),
-        })
-    }
-
-    fn producer(&self) -> Box<dyn Producer> {
-        self.log.producer()
-    }
-
-    fn transactions(&self) -> Pending<'_, Box<dyn Transactions>> {
-        self.log.transactions()
-    }
-}
-
-/// The member in the hands of a loop. Leaving gives it back.
-struct Lent {
-    /// `None`: whoever asks a second time does so because the group is lost.
-    consumer: Option<Box<dyn Consumer>>,
-    slot: Rc<Slot>,
-    control: Arc<Control>,
-    /// What the loop has not been told yet.
-    news: Option<Vec<Partition>>,
-}
-
-impl Lent {
-    fn inner(&mut self) -> Result<&mut Box<dyn Consumer>, Failure> {
-        let lost = || Failure::new(Reaction::Halt, Refused::Joined.to_string());
-        self.consumer.as_mut().ok_or_else(lost)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(consumer) = self.consumer.take() {
-            *self.slot.consumer.borrow_mut() = Some(consumer);
-        }
-    }
-}
-
-impl Consumer for Lent {
-    fn poll(&mut self, bytes_max: usize, wait: Duration) -> Pending<'_, Polled> {
-        Box::pin(async move {
-            if let Some(partitions) = self.news.take() {
-                return Ok(Polled::Assigned(partitions));
-            }
-            let polled = self.inner()?.poll(bytes_max, wait).await?;
-            if matches!(polled, Polled::Revoked(_) | Polled::Lost(_)) {
-                self.slot.is_lost.set(true);
-                self.control.drain();
-            }
-            Ok(polled)
-        })
-    }
-
-    fn start(&mut self, partition: Partition, at: NextOffset) -> Pending<'_, ()> {
-        Box::pin(async move { self.inner()?.start(partition, at).await })
-    }
-
-    /// Nothing is given back to the group before it asks.
-    fn release(&mut self, partitions: &[Partition]) -> Pending<'_, ()> {
-        let partitions = partitions.to_vec();
-        Box::pin(async move {
-            if self.slot.is_lost.get() {
-                return self.inner()?.release(&partitions).await;
-            }
-            partitions.iter().for_each(|&partition| self.pause(partition));
-            Ok(())
-        })
-    }
-
-    fn pause(&mut self, partition: Partition) {
-        if let Some(consumer) = &mut self.consumer {
-            consumer.pause(partition);
-        }
-    }
-
-    fn resume(&mut self, partition: Partition) {
-        if let Some(consumer) = &mut self.consumer {
-            consumer.resume(partition);
-        }
-    }
-
-    fn committed(&mut self, partition: Partition) -> Pending<'_, Option<CommittedOffset>> {
-        Box::pin(async move { self.inner()?.committed(partition).await })
-    }
-
-    fn commit(&mut self, partition: Partition, offset: CommittedOffset) -> Pending<'_, ()> {
-        Box::pin(async move { self.inner()?.commit(partition, offset).await })
-    }
-
-    fn membership(&mut self) -> Option<Membership> {
-        self.consumer.as_mut()?.membership()
-    }
-
-    fn leave(&mut self) -> Pending<'_, ()> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -7,6 +7,7 @@
 pub mod aggregate;
 mod alone;
 mod control;
+pub mod cutover;
 pub mod lake;
 pub mod reroute;
 pub mod route;

@@ -15,6 +15,17 @@ pub(super) async fn targets(
     reader: &mut dyn Reader,
     alone: Option<&Alone>,
 ) -> Result<Vec<Scan>, Refused> {
+    let mut scans = begin(topology, reader, alone).await?;
+    go_on(&mut scans, reader, alone).await?;
+    Ok(scans)
+}
+
+/// Each target at its commit record.
+pub(super) async fn begin(
+    topology: &Arc<Topology>,
+    reader: &mut dyn Reader,
+    alone: Option<&Alone>,
+) -> Result<Vec<Scan>, Refused> {
     let found = reader.facts(Topic::Repartition).await?.partitions;
     let expected = topology.partitions;
     if found != expected {
@@ -23,17 +34,24 @@ pub(super) async fn targets(
     }
     let mut scans = Vec::new();
     for target in (0..expected).map(Partition) {
-        scans.push(one(topology, reader, alone, target).await?);
+        let record = commit_record(reader, alone, target).await?;
+        let unreadable = || Refused::Wrong(unreadable(target));
+        let mut scan = Scan::new(Arc::clone(topology), record.as_ref()).ok_or_else(unreadable)?;
+        let repartition = TopicPartition { topic: Topic::Repartition, partition: target };
+        let begins = reader.ends(repartition, Isolation::ReadCommitted).await?.first;
+        if begins > scan.next() {
+            scan.begins_late(begins);
+        }
+        scans.push(scan);
     }
     Ok(scans)
 }
 
-async fn one(
-    topology: &Arc<Topology>,
+async fn commit_record(
     reader: &mut dyn Reader,
     alone: Option<&Alone>,
     target: Partition,
-) -> Result<Scan, Refused> {
+) -> Result<Option<CommitRecord>, Refused> {
     let state = TopicPartition { topic: Topic::State, partition: target };
     let from = reader.ends(state, Isolation::ReadCommitted).await?.first;
     let mut record = None;
@@ -44,25 +62,31 @@ async fn one(
         }
     })
     .await?;
-    let unreadable = || Refused::Wrong(format!("the commit record of target {target} is not one of ours"));
-    let record = match record {
-        Some(bytes) => Some(CommitRecord::decode(&bytes).ok_or_else(unreadable)?),
-        None => None,
-    };
-    let mut scan = Scan::new(Arc::clone(topology), record.as_ref()).ok_or_else(unreadable)?;
-    let repartition = TopicPartition { topic: Topic::Repartition, partition: target };
-    let begins = reader.ends(repartition, Isolation::ReadCommitted).await?.first;
-    if begins > scan.next() {
-        scan.begins_late(begins);
+    let Some(bytes) = record else { return Ok(None) };
+    CommitRecord::decode(&bytes).map(Some).ok_or_else(|| Refused::Wrong(unreadable(target)))
+}
+
+fn unreadable(target: Partition) -> String {
+    format!("the commit record of target {target} is not one of ours")
+}
+
+/// Each target up to the end of its log as it stands now.
+pub(super) async fn go_on(
+    scans: &mut [Scan],
+    reader: &mut dyn Reader,
+    alone: Option<&Alone>,
+) -> Result<(), Refused> {
+    for (target, scan) in (0u32..).map(Partition).zip(scans) {
+        let repartition = TopicPartition { topic: Topic::Repartition, partition: target };
+        each(reader, alone, repartition, scan.next(), |batch| {
+            for record in &batch.records {
+                scan.take(record.offset, batch.value(record).unwrap_or_default());
+            }
+            scan.skip_to(batch.next);
+        })
+        .await?;
     }
-    each(reader, alone, repartition, scan.next(), |batch| {
-        for record in &batch.records {
-            scan.take(record.offset, batch.value(record).unwrap_or_default());
-        }
-        scan.skip_to(batch.next);
-    })
-    .await?;
-    Ok(scan)
+    Ok(())
 }
 
 /// All committed records from `at` on, up to the end as it stands now.
@@ -90,5 +114,5 @@ async fn each(
 
 /// A halt that only a cut-over, or a worker with another topology, ends.
 pub(super) fn is_of_a_cutover(halt: &Halt) -> bool {
-    matches!(halt, Halt::CutTooLow { .. } | Halt::OtherConfiguration { .. })
+    matches!(halt, Halt::CutTooLow { .. } | Halt::OtherConfiguration { .. } | Halt::UnknownTopology { .. })
 }

@@ -221,7 +221,7 @@ impl Deciding<'_> {
         let restarted = |partition: &Partition| starts.get(partition).map(|&at| (*partition, at));
         match halt {
             Halt::Lost { partition, .. } => restarted(partition),
-            Halt::CutTooLow { .. } | Halt::OtherConfiguration { .. } => None,
+            Halt::CutTooLow { .. } | Halt::OtherConfiguration { .. } | Halt::UnknownTopology { .. } => None,
             Halt::Recreated { .. } | Halt::BeginsLate { .. } | Halt::Damaged(_) => {
                 let any = starts.first_key_value().map(|(&partition, &at)| (partition, at));
                 any.or_else(|| {
