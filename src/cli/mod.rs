@@ -10,6 +10,7 @@ mod args;
 mod cases;
 mod check;
 mod completions;
+mod cutover;
 mod ddl;
 mod dead_letters;
 mod demo;
@@ -76,6 +77,7 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
         #[cfg(all(feature = "kafka", feature = "s3"))]
         Verb::Topics(arguments) => topics::topics(&arguments, out),
         Verb::Reroute(arguments) => reroute::reroute(&arguments, out),
+        Verb::Cutover(arguments) => cutover::cutover(&arguments, out),
         Verb::Ddl(arguments) => ddl::ddl(&arguments, out),
         Verb::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, out),
         Verb::Completions(arguments) => completions::completions(&arguments, out),

@@ -23,6 +23,15 @@ impl Place {
         self.embedded.as_deref().expect("the arguments ask for a directory or a configuration")
     }
 
+    /// What the deployment of a topology is called here: a configuration may say otherwise than the topology.
+    pub(super) fn deployment(&self, topology: &Topology) -> Result<String, Exit> {
+        #[cfg(all(feature = "kafka", feature = "s3"))]
+        if let Some(config) = &self.config {
+            return Ok(super::remote::Remote::open(topology.clone(), config)?.deployment());
+        }
+        Ok(topology.deployment.clone())
+    }
+
     /// Another process may be writing.
     #[cfg_attr(
         not(all(feature = "kafka", feature = "s3")),

@@ -89,6 +89,10 @@ impl Remote {
         &self.log
     }
 
+    pub(super) fn deployment(&self) -> String {
+        self.topology.deployment.clone()
+    }
+
     fn shape(&self, replication: u32) -> Shape {
         let topology = &self.topology;
         let windows = topology.aggregates.iter().flat_map(|aggregate| &aggregate.windows);
