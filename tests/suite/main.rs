@@ -18,6 +18,8 @@ mod cli_many_keys;
 #[cfg(feature = "embedded")]
 mod cli_run;
 #[cfg(feature = "embedded")]
+mod cutover;
+#[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "embedded")]
 mod idle;
