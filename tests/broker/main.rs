@@ -5,6 +5,7 @@
 #[path = "../suite/block_on.rs"]
 mod block_on;
 mod contract;
+mod cutover;
 mod group;
 mod kafka;
 mod leaves_nothing;
