@@ -56,8 +56,8 @@ async fn commit_record(
     let from = reader.ends(state, Isolation::ReadCommitted).await?.first;
     let mut record = None;
     each(reader, alone, state, from, |batch| {
-        let commits = batch.records.iter().filter(|record| batch.key(record) == Some(COMMIT_KEY));
-        if let Some(last) = commits.last() {
+        let mut commits = batch.records.iter().filter(|record| batch.key(record) == Some(COMMIT_KEY));
+        if let Some(last) = commits.next_back() {
             record = batch.value(last).map(<[u8]>::to_vec);
         }
     })

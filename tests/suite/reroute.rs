@@ -179,7 +179,7 @@ fn a_reroute_that_broke_off_between_its_commit_and_its_records_is_made_good_by_t
     shop.lose_what_was_acknowledged(Partition(0));
     shop.refused(1, "run", &["--until-idle"]);
     let told: Value =
-        serde_json::from_str(&shop.refused(4, "reroute", &["--output", "json"]).lines().next().unwrap())
+        serde_json::from_str(shop.refused(4, "reroute", &["--output", "json"]).lines().next().unwrap())
             .unwrap();
     let at = NextOffset(told["restarts"][0]["at"].as_u64().unwrap());
     let position = shop.with_log(|log, topology| {
