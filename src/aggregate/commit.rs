@@ -49,7 +49,7 @@ impl Target {
     }
 
     fn frame(&self, at: NextOffset) -> Frame<'_> {
-        Frame::new(&self.topology, &self.plans, self.partition, at)
+        Frame::new(&self.topology, &self.plans, &self.since, self.partition, at)
     }
 
     /// Changed panes, and the rows of their calendar windows.

@@ -1,8 +1,10 @@
 //! The commit record: last of a commit in `state`, all that the next owner needs to decide alike. JSON, for people too.
 
+use super::era::Era;
 use super::sources::{SourceState, Sources};
 use crate::model::{Cutover, Incarnation, NextOffset, Offset, Partition, RoutingVersion, Source};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Key of the commit record in `state`; no pane's key is like it.
 pub const COMMIT_KEY: &[u8] = b"commit";
@@ -40,6 +42,9 @@ pub struct SourceRecord {
     pub now: Option<i64>,
     pub floor: Option<i64>,
     pub cutovers: Vec<OneCutover>,
+    /// One for each cut-over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eras: Vec<Era>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +94,7 @@ impl From<&Sources> for SourceRecord {
             now: from.now,
             floor: from.floor,
             cutovers: from.cutovers.iter().map(cutover).collect(),
+            eras: from.eras.iter().map(|era| Era::clone(era)).collect(),
         }
     }
 }
@@ -123,8 +129,10 @@ impl SourceRecord {
                 version: RoutingVersion(hex(&one.version)?),
                 configuration: hex(&one.configuration)?,
                 cuts: one.cuts.iter().map(cut).collect::<Option<_>>()?,
+                before: String::new(),
             });
         }
+        sources.eras = self.eras.iter().cloned().map(Arc::new).collect();
         Some(sources)
     }
 }
@@ -162,6 +170,7 @@ mod tests {
             version: RoutingVersion(3),
             configuration: 9,
             cuts: vec![(source, NextOffset(4))],
+            before: String::new(),
         });
         let record = CommitRecord {
             commit: 3,

@@ -16,13 +16,16 @@
 mod calendar;
 mod commit;
 mod commit_record;
+mod cross;
 mod distinct;
 mod duplicates;
 mod entities;
+mod era;
 mod pane;
 mod places;
 mod restore;
 mod rows;
+mod scan;
 mod series;
 mod sources;
 mod target;
@@ -31,7 +34,9 @@ mod tests;
 mod transaction;
 
 pub use commit_record::{COMMIT_KEY, CommitRecord, SourceRecord};
+pub use era::{Era, Since};
 pub use restore::{NotRestored, Position, Rebuilding, Restoring};
+pub use scan::Scan;
 pub use sources::{Halt, SourceState, Sources, Verdict};
 pub use target::{Counted, Limits, Target};
 pub use transaction::Transaction;

@@ -2,7 +2,7 @@
 
 use super::commit_record::{COMMIT_KEY, CommitRecord};
 use super::entities::{PaneId, parse_state_key};
-use super::pane::Pane;
+use super::era::{Era, SinceTable, decode_pane};
 use super::series::SeriesKind;
 use super::sources::{Halt, Sources, Verdict};
 use super::target::{Limits, OTHER, Target};
@@ -25,6 +25,8 @@ pub struct Restoring {
     limits: Limits,
     panes: BTreeMap<Vec<u8>, Vec<u8>>,
     commit: Option<CommitRecord>,
+    /// The time before the cut-over that the next record is.
+    crossing: Option<Era>,
     /// Used by a mutation alone.
     tail: Vec<StateRecord>,
 }
@@ -59,7 +61,38 @@ pub enum NotRestored {
 
 impl Restoring {
     pub fn new(topology: Arc<Topology>, partition: Partition, limits: Limits) -> Self {
-        Restoring { topology, partition, limits, panes: BTreeMap::new(), commit: None, tail: Vec::new() }
+        Restoring {
+            topology,
+            partition,
+            limits,
+            panes: BTreeMap::new(),
+            commit: None,
+            crossing: None,
+            tail: Vec::new(),
+        }
+    }
+
+    /// Position and configuration of the last commit.
+    pub fn committed(&self) -> Option<(NextOffset, u64)> {
+        let commit = self.commit.as_ref()?;
+        Some((NextOffset(commit.next), commit.sources.parse()?.configuration))
+    }
+
+    /// What was taken up to the last commit.
+    pub fn sources(&self) -> Option<Sources> {
+        self.commit.as_ref()?.sources.parse()
+    }
+
+    /// Goes on under another topology than this worker's own: one whose time ends further on in the log.
+    #[must_use]
+    pub fn under(self, topology: Arc<Topology>) -> Self {
+        Restoring { topology, ..self }
+    }
+
+    /// Goes on from the state of `old`: the next record, at `until`, is the cut-over to this worker's topology.
+    #[must_use]
+    pub fn crossing(self, old: &Topology, until: NextOffset) -> Self {
+        Restoring { crossing: Some(Era::of(old, until)), ..self }
     }
 
     pub fn apply(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), NotRestored> {
@@ -101,7 +134,8 @@ impl Restoring {
         if let Some(commit) = &self.commit {
             let sources = commit.sources.parse().ok_or(NotRestored::CommitRecord)?;
             let ours = self.topology.configuration_hash;
-            if sources.configuration != ours {
+            let is_of = |era: &Era| era.configuration == format!("{:016x}", sources.configuration);
+            if sources.configuration != ours && !self.crossing.as_ref().is_some_and(is_of) {
                 return Err(NotRestored::Configuration { found: sources.configuration, ours });
             }
             target.base = sources.clone();
@@ -111,9 +145,12 @@ impl Restoring {
             position.next = Some(target.committed);
             position.duplicates_from = commit.dedup.as_ref().map(|dedup| NextOffset(dedup.from));
         }
+        let mut eras = target.sources.eras.clone();
+        eras.extend(self.crossing.map(Arc::new));
         for (key, value) in &self.panes {
-            put(&mut target, key, value)?;
+            put(&mut target, &eras, key, value)?;
         }
+        target.since = SinceTable::of(&target.topology, &target.sources.eras);
         // Restored panes are the base: nothing of them is undone by an abort.
         target.entities.fold(NextOffset(0), |_, _| {});
         for id in target.entities.ids().collect::<Vec<_>>() {
@@ -129,7 +166,7 @@ impl Restoring {
     }
 }
 
-fn put(target: &mut Target, key: &[u8], value: &[u8]) -> Result<(), NotRestored> {
+fn put(target: &mut Target, eras: &[Arc<Era>], key: &[u8], value: &[u8]) -> Result<(), NotRestored> {
     let damaged = |damage| NotRestored::Damaged { key: String::from_utf8_lossy(key).into_owned(), damage };
     let bad = || damaged(Damaged { what: "key of a pane record", at: 0 });
     let (prefix, name, start) = parse_state_key(key).ok_or_else(bad)?;
@@ -138,7 +175,7 @@ fn put(target: &mut Target, key: &[u8], value: &[u8]) -> Result<(), NotRestored>
     let place =
         target.topology.aggregates.iter().position(|known| known.name == aggregate).ok_or_else(unknown)?;
     let series = target.series[place].iter().position(|series| series.name == name).ok_or_else(unknown)?;
-    let mut pane = Pane::decode(value, &target.topology.aggregates[place].slots).map_err(damaged)?;
+    let mut pane = decode_pane(value, &target.topology.aggregates[place], eras).map_err(damaged)?;
     if mutation::is(Mutation::PaneAtIgnored) {
         pane.at = NextOffset(0);
     }
@@ -205,7 +242,12 @@ impl Rebuilding {
             fact => {
                 // A record that halted was skipped as a whole by whoever went on behind it.
                 let before = self.sources.clone();
-                if self.sources.fact(&fact, target.topology.configuration_hash).is_err() {
+                let configuration = match &fact {
+                    // Of a cut-over in this stretch it is known that it was crossed.
+                    HopOne::Cutover(cutover) => cutover.configuration,
+                    _ => target.topology.configuration_hash,
+                };
+                if self.sources.fact(&fact, configuration).is_err() {
                     self.sources = before;
                 }
             }

@@ -4,6 +4,7 @@
 //! window once a transaction ([`Frame`]): a row is then a few copies and its numbers.
 
 use super::calendar::{Bounds, EVER};
+use super::era::SinceTable;
 use super::pane::{Cell, Kept, Pane, wide};
 use crate::model::{
     NextOffset, OutBatch, Partition, power_of_ten, write_double, write_exact, write_json_string,
@@ -67,6 +68,7 @@ pub(crate) struct Frame<'a> {
     partition: Partition,
     /// Next repartition offset: the row is right there.
     at: NextOffset,
+    since: &'a SinceTable,
     /// `,"as_of":…}`
     as_of: Vec<u8>,
     windows: Vec<WindowText>,
@@ -106,11 +108,12 @@ impl<'a> Frame<'a> {
     pub(crate) fn new(
         topology: &'a Topology,
         plans: &'a [RowPlan],
+        since: &'a SinceTable,
         partition: Partition,
         at: NextOffset,
     ) -> Self {
         let as_of = format!(",\"as_of\":{{\"partition\":{partition},\"offset\":{at}}}}}").into_bytes();
-        Frame { topology, plans, partition, at, as_of, windows: Vec::new() }
+        Frame { topology, plans, partition, at, since, as_of, windows: Vec::new() }
     }
 
     pub(crate) fn write_row(
@@ -129,7 +132,7 @@ impl<'a> Frame<'a> {
         };
         let value = |out: &mut Vec<u8>| {
             out.extend_from_slice(begin);
-            self.write_values(out, usize::from(aggregate), pane);
+            self.write_values(out, usize::from(aggregate), (kind, bounds), pane);
             out.extend_from_slice(&self.as_of);
         };
         to.push(Some(ROW_SCHEMA), key, value);
@@ -149,7 +152,19 @@ impl<'a> Frame<'a> {
         })
     }
 
-    fn write_values(&self, out: &mut Vec<u8>, aggregate: usize, pane: &Pane) {
+    fn write_values(
+        &self,
+        out: &mut Vec<u8>,
+        aggregate: usize,
+        (kind, bounds): (WindowKind, Bounds),
+        pane: &Pane,
+    ) {
+        let since = self.since.window(aggregate, kind);
+        // `ever` has no beginning: it counts from there on, and says so.
+        let is_partial = |value: usize| {
+            kind != WindowKind::Ever
+                && since.is_some_and(|since| since[value].is_some_and(|since| bounds.start < since))
+        };
         let (plan, aggregate) = (&self.plans[aggregate], &self.topology.aggregates[aggregate]);
         for (place, (name, slot, scalar)) in plan.carried.iter().enumerate() {
             out.extend_from_slice(if place == 0 { b",\"carry\":{" } else { b"," });
@@ -163,11 +178,18 @@ impl<'a> Frame<'a> {
         let fold = Fold { aggregate, plan, pane };
         for (value, (name, _)) in plan.values.iter().enumerate() {
             out.extend_from_slice(name);
-            fold.write(out, value);
+            if is_partial(value) {
+                out.extend_from_slice(b"null");
+            } else {
+                fold.write(out, value);
+            }
         }
         out.push(b'}');
         if plan.has_distinct {
-            fold.write_approximate(out);
+            fold.write_approximate(out, is_partial);
+        }
+        if let Some(since) = since.filter(|_| kind == WindowKind::Ever) {
+            write_since(out, aggregate, since);
         }
     }
 
@@ -217,6 +239,19 @@ impl<'a> Frame<'a> {
             |out| out.extend(value.into_bytes()),
         );
     }
+}
+
+/// Since when the values of an `ever` row count, where that is not from the beginning.
+fn write_since(out: &mut Vec<u8>, aggregate: &Aggregate, since: &[Option<Micros>]) {
+    let values = aggregate.values.iter().zip(since);
+    let values = values.filter_map(|(value, since)| Some((value.name.as_str(), (*since)?)));
+    for (place, (name, since)) in values.enumerate() {
+        out.extend_from_slice(if place == 0 { b",\"since\":{" } else { b"," });
+        write_json_string(out, name);
+        out.push(b':');
+        write_text(out, instant(since).as_bytes());
+    }
+    out.push(b'}');
 }
 
 /// Text as it stands in a pane: it was UTF-8 when it came.
@@ -289,10 +324,10 @@ impl Fold<'_> {
     }
 
     /// The values that are estimates, if there are any.
-    fn write_approximate(&self, out: &mut Vec<u8>) {
+    fn write_approximate(&self, out: &mut Vec<u8>, is_partial: impl Fn(usize) -> bool) {
         let names = self.aggregate.values.iter().enumerate();
         let names: Vec<&str> = names
-            .filter(|(value, _)| self.is_approximate(*value))
+            .filter(|(value, _)| self.is_approximate(*value) && !is_partial(*value))
             .map(|(_, value)| value.name.as_str())
             .collect();
         if !names.is_empty() {

@@ -6,6 +6,7 @@
 //! gap    last ≤ hw: hw = to − 1, for ever on record
 //! ```
 
+use super::era::Era;
 use crate::model::{
     Block, Cutover, Gap, HopOne, Incarnation, Link, LogTime, NextOffset, Offset, Partition, Reroute,
     RoutingVersion, Source, Unit,
@@ -13,6 +14,7 @@ use crate::model::{
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// An event's time counts at most this much beyond the time when the log took its block.
 const AHEAD_MAX: i64 = 60_000_000;
@@ -31,7 +33,10 @@ pub struct Sources {
     pub now: Option<i64>,
     /// Min over the sources of the current incarnation: decides late and expired. Never falls.
     pub floor: Option<i64>,
+    /// Without the text of what they replaced.
     pub cutovers: Vec<Cutover>,
+    /// One for each cut-over that this target has taken.
+    pub eras: Vec<Arc<Era>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +68,12 @@ pub enum Verdict {
 pub enum Halt {
     #[error(
         "the log lost records of raw partition {partition}: a link states that all up to offset {last} was sent, \
-         but only what is below {have} is here; run `thalweg reroute`"
+         but only what is below {have} is here; stop every route worker and run `thalweg reroute`"
     )]
     Lost { partition: Partition, last: Offset, have: NextOffset },
     #[error(
-        "the raw topic was recreated: incarnation {found} is not {expected}; run `thalweg reroute --new-incarnation`"
+        "the raw topic was recreated: incarnation {found} is not {expected}; stop every route worker and run \
+         `thalweg reroute --new-incarnation`"
     )]
     Recreated { found: Incarnation, expected: Incarnation },
     #[error("a cut-over at {cut} of raw partition {partition}, of which all below {have} was already taken")]
@@ -76,6 +82,13 @@ pub enum Halt {
         "a cut-over to version {version} with another configuration than this worker's; start it with the new one"
     )]
     OtherConfiguration { version: RoutingVersion },
+    #[error("a cut-over from a topology that this build does not take: {problem}")]
+    UnknownTopology { problem: String },
+    #[error(
+        "the repartition log begins at {begins}, beyond the commit record's {position}, and what lay between is gone; \
+         run `thalweg reroute`, then start this worker again"
+    )]
+    BeginsLate { begins: NextOffset, position: NextOffset },
     #[error(transparent)]
     Damaged(#[from] crate::model::Damaged),
 }
@@ -91,6 +104,7 @@ impl Sources {
             now: None,
             floor: None,
             cutovers: Vec::new(),
+            eras: Vec::new(),
         }
     }
 
@@ -138,7 +152,7 @@ impl Sources {
                 self.reroute(reroute);
                 Ok(())
             }
-            HopOne::Cutover(cutover) => self.cutover(cutover, configuration),
+            HopOne::Cutover(cutover) => self.cutover(cutover, configuration).map(|_| ()),
             HopOne::Block(_) => unreachable!("blocks are judged"),
         }
     }
@@ -177,15 +191,19 @@ impl Sources {
     pub fn reroute(&mut self, reroute: &Reroute) {
         if self.incarnation(reroute.source.incarnation).is_none() {
             self.incarnations.push(reroute.source.incarnation);
+            // The new topic may have fewer, and time must not wait for one that is not there.
+            self.raw_partitions = 0;
         }
         if !self.is_retired(reroute.source.incarnation) {
             self.states.entry(reroute.source).or_insert_with(|| SourceState::new(reroute.at));
         }
     }
 
-    pub fn cutover(&mut self, cutover: &Cutover, configuration: u64) -> Result<(), Halt> {
-        if self.cutovers.contains(cutover) {
-            return Ok(());
+    /// Says whether it is a new one.
+    pub fn cutover(&mut self, cutover: &Cutover, configuration: u64) -> Result<bool, Halt> {
+        let remembered = Cutover { before: String::new(), ..cutover.clone() };
+        if self.cutovers.contains(&remembered) {
+            return Ok(false);
         }
         for &(source, cut) in &cutover.cuts {
             let have = self.hw(source).map_or(NextOffset(0), Offset::next);
@@ -202,8 +220,8 @@ impl Sources {
             let state = self.states.entry(source).or_insert_with(|| SourceState::new(cut));
             state.hw = state.hw.max(cut.last());
         }
-        self.cutovers.push(cutover.clone());
-        Ok(())
+        self.cutovers.push(remembered);
+        Ok(true)
     }
 
     /// A unit that was taken moves the stream time of its source, and with it `now` and `floor`.
@@ -362,8 +380,12 @@ mod tests {
         let new = Block { version: RoutingVersion(2), ..block(Some(4), &[5]) };
         assert_eq!(sources.judge(&new), Verdict::Foreign);
 
-        let cutover =
-            Cutover { version: RoutingVersion(2), configuration: 0, cuts: vec![(S, NextOffset(5))] };
+        let cutover = Cutover {
+            version: RoutingVersion(2),
+            configuration: 0,
+            cuts: vec![(S, NextOffset(5))],
+            before: String::new(),
+        };
         sources.cutover(&cutover, 0).unwrap();
 
         assert_eq!(sources.judge(&block(None, &[1])), Verdict::Foreign);

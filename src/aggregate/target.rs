@@ -3,6 +3,7 @@
 use super::calendar::Calendar;
 use super::duplicates::Duplicates;
 use super::entities::{Entities, EntityId, PaneId};
+use super::era::SinceTable;
 use super::pane::{Given, Order, read_cells};
 use super::places::{PlaceSets, SetId};
 use super::rows::{RowPlan, instant};
@@ -59,6 +60,7 @@ pub struct Target {
     /// How rows of each aggregate are spelled.
     pub(crate) plans: Vec<RowPlan>,
     pub(crate) calendar: Calendar,
+    pub(crate) since: SinceTable,
     pub(crate) base: Sources,
     pub(crate) sources: Sources,
     pub(crate) duplicates: Option<Duplicates>,
@@ -89,6 +91,7 @@ impl Target {
             series: topology.aggregates.iter().map(Series::of).collect(),
             plans: topology.aggregates.iter().map(RowPlan::of).collect(),
             calendar: Calendar::new(topology.zone.zone.clone()),
+            since: SinceTable::default(),
             base: sources.clone(),
             sources,
             duplicates: checks_duplicates.then(|| Duplicates::new(rule.last, rule.horizon)),
@@ -138,6 +141,7 @@ impl Target {
     pub fn take(&mut self, offset: Offset, append: LogTime, record: &[u8]) -> Result<(), Halt> {
         match HopOne::view(record)? {
             HopOne::Block(block) => self.block(offset, append, &block)?,
+            HopOne::Cutover(cutover) => self.cross(offset, append, &cutover)?,
             fact => self.sources.fact(&fact, self.topology.configuration_hash)?,
         }
         Ok(())
@@ -346,6 +350,9 @@ impl Target {
 
     /// Forgets all since the last fold, as if it had never been read.
     pub fn drop_overlay(&mut self) {
+        if self.sources.eras.len() != self.base.eras.len() {
+            self.since = SinceTable::of(&self.topology, &self.base.eras);
+        }
         self.sources = self.base.clone();
         if mutation::is(Mutation::OverlayKept) {
             self.settle();

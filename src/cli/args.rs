@@ -43,6 +43,10 @@ pub(super) enum Verb {
     /// Compare the topics of a deployment with what it needs, and make or set them
     #[cfg(all(feature = "kafka", feature = "s3"))]
     Topics(Topics),
+    /// Restart raw partitions whose way to the targets is broken, and end the halts that this caused
+    Reroute(Reroute),
+    /// Let a changed topology take over, between two events
+    Cutover(Cutover),
     /// Print the SQL that reads the lake
     Ddl(Ddl),
     /// Look at refused records
@@ -259,6 +263,53 @@ pub(super) struct Topics {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9))]
     pub(super) replication: Option<u32>,
     /// What the list is printed as
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints what it finds and would do; --apply does it, and needs every route worker stopped. What was \
+                  counted stays, and what is sent again is counted once.\n\n\
+                  Exit codes: 0 nothing to do, or done; 4 something to do, without --apply; 75 the group has another \
+                  member."
+)]
+pub(super) struct Reroute {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// This raw partition, whether it needs it or not; may be given more than once [default: all that need it]
+    #[arg(long = "partition", value_name = "P")]
+    pub(super) partitions: Vec<u32>,
+    /// Take a raw topic that was deleted and made again, from its beginning. The old one's records stay counted
+    #[arg(long)]
+    pub(super) new_incarnation: bool,
+    /// Do it
+    #[arg(long)]
+    pub(super) apply: bool,
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints what it would do; --apply does it, and needs every route worker stopped. Stop the lake workers \
+                  too if fields change. Then start all workers with NEW: what is left of OLD is counted by OLD. A new \
+                  value is null in windows that began before it counted, never a part of a number.\n\n\
+                  Exit codes: 0 nothing to do, or done; 4 something to do, without --apply; 75 the group has another \
+                  member."
+)]
+pub(super) struct Cutover {
+    /// The topology in force: a file, or a folder that holds topology.yaml
+    pub(super) old: PathBuf,
+    /// The topology that takes over
+    pub(super) new: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Do it. A run that broke off is made good by the next one
+    #[arg(long)]
+    pub(super) apply: bool,
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
 }

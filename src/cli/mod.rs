@@ -12,6 +12,7 @@ mod args;
 mod cases;
 mod check;
 mod completions;
+mod cutover;
 mod ddl;
 mod dead_letters;
 mod demo;
@@ -32,6 +33,7 @@ mod place;
 mod progress;
 #[cfg(all(feature = "kafka", feature = "s3"))]
 mod remote;
+mod reroute;
 mod river;
 mod row;
 mod run;
@@ -84,6 +86,8 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
         Verb::Verify(arguments) => verify::verify(&arguments, out),
         #[cfg(all(feature = "kafka", feature = "s3"))]
         Verb::Topics(arguments) => topics::topics(&arguments, out),
+        Verb::Reroute(arguments) => reroute::reroute(&arguments, out),
+        Verb::Cutover(arguments) => cutover::cutover(&arguments, out),
         Verb::Ddl(arguments) => ddl::ddl(&arguments, out),
         Verb::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, out),
         Verb::Completions(arguments) => completions::completions(&arguments, out),

@@ -17,7 +17,7 @@ use crate::objects::{self, LocalObjects, RemoteObjects, StoreSettings, probe};
 use crate::port::{Failure, Isolation, Log, Objects};
 use crate::topology::Topology;
 use crate::watch;
-use crate::worker::{Control, Settings, Start};
+use crate::worker::{Context, Control, Settings, Start};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -71,6 +71,18 @@ impl Remote {
         Ok(Reading { reader: self.log.reader(), objects })
     }
 
+    /// As a role would have it, but never as the static member of a worker that may be running.
+    pub(super) fn alone(&self) -> Result<Context, Exit> {
+        let settings = KafkaSettings { is_static_member: false, ..self.log.settings().clone() };
+        let objects: Rc<dyn Objects> = match &self.store {
+            Place::Directory(dir) => Rc::new(LocalObjects::open_read_only(dir)),
+            Place::Store(store) => Rc::new(RemoteObjects::open(store).map_err(topic::failed)?),
+        };
+        let (log, control) = (Rc::new(KafkaLog::new(settings)), Arc::new(Control::default()));
+        let settings = self::settings(&self.config, Start::Earliest, false);
+        Ok(river::context(&self.topology, log, objects, &settings, &control))
+    }
+
     /// Every topic that we make.
     pub(super) fn wanted(&self, replication: u32) -> Vec<Wanted> {
         topics::wanted(self.log.settings(), &self.shape(replication))
@@ -87,6 +99,10 @@ impl Remote {
 
     pub(super) fn log(&self) -> &KafkaLog {
         &self.log
+    }
+
+    pub(super) fn deployment(&self) -> String {
+        self.topology.deployment.clone()
     }
 
     fn shape(&self, replication: u32) -> Shape {

@@ -28,7 +28,11 @@ pub(super) fn verify(arguments: &Verify, out: &mut dyn Write) -> Result<(), Exit
         let Reading { mut reader, objects } = arguments.place.open_to_read(&topology)?;
         match prove(&topology, &mut *reader, &*objects) {
             Ok(report) => break report,
-            Err(NotVerified::NotCovered { .. } | NotVerified::Overtaken(_)) if Instant::now() < until => {
+            Err(
+                NotVerified::NotCovered { .. }
+                | NotVerified::Overtaken(_)
+                | NotVerified::OtherConfiguration { .. },
+            ) if Instant::now() < until => {
                 drop((reader, objects));
                 thread::sleep(ASK_AGAIN);
             }
@@ -66,7 +70,9 @@ pub(super) fn prove(
 
 pub(super) fn not_verified(reason: NotVerified) -> Exit {
     match &reason {
-        NotVerified::NotCovered { .. } | NotVerified::Overtaken(_) => Exit::away(reason),
+        NotVerified::NotCovered { .. }
+        | NotVerified::Overtaken(_)
+        | NotVerified::OtherConfiguration { .. } => Exit::away(reason),
         NotVerified::World(failure) if failure.reaction == Reaction::Retry => Exit::away(reason),
         NotVerified::World(_) | NotVerified::Unreadable(_) | NotVerified::BadFile(_) => Exit::failed(reason),
     }

@@ -39,3 +39,9 @@ pub mod a_consumer_of_our_own {}
 
 #[doc = include_str!("0012-health-metrics-and-logs.md")]
 pub mod health_metrics_and_logs {}
+
+#[doc = include_str!("0013-a-cut-over-brings-the-old-topology-along.md")]
+pub mod a_cut_over_brings_the_old_topology_along {}
+
+#[doc = include_str!("0014-a-new-value-is-null-until-it-is-whole.md")]
+pub mod a_new_value_is_null_until_it_is_whole {}

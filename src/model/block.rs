@@ -124,6 +124,9 @@ pub struct Cutover {
     pub version: RoutingVersion,
     pub configuration: u64,
     pub cuts: Vec<(Source, NextOffset)>,
+    /// Text of the topology that it replaces: whoever goes on behind it can then take what lies before it, and read
+    /// what was kept.
+    pub before: String,
 }
 
 const WHAT: &str = "repartition record";
@@ -169,6 +172,7 @@ impl HopOne {
                     write_source(&mut to, source);
                     to.varint(cut.0);
                 }
+                to.blob(cutover.before.as_bytes());
             }
         }
         to.bytes
@@ -212,7 +216,8 @@ impl<'a, B: From<&'a [u8]>> HopOne<B> {
                 let configuration = from.u64()?;
                 let cut = |from: &mut Reader<'_>| Ok((read_source(from)?, NextOffset(from.varint()?)));
                 let cuts = (0..from.count()?).map(|_| cut(&mut from)).collect::<Result<_, _>>()?;
-                HopOne::Cutover(Cutover { version, configuration, cuts })
+                let before = from.text()?.to_owned();
+                HopOne::Cutover(Cutover { version, configuration, cuts, before })
             }
             _ => return Err(from.damaged()),
         };
@@ -413,6 +418,7 @@ mod tests {
                 version: RoutingVersion(1),
                 configuration: 2,
                 cuts: vec![(source(), NextOffset(7))],
+                before: "topology: old".into(),
             }),
         ]
     }

@@ -38,6 +38,17 @@ impl RoutePosition {
         RoutePosition { incarnation, version, at, last: vec![None; targets as usize] }
     }
 
+    /// Where all below `at` stands in every target, whoever sent it and whatever it was cut into. If nothing was ever
+    /// sent, there is nothing that a link could name.
+    pub fn behind_cut(
+        incarnation: Incarnation,
+        version: RoutingVersion,
+        at: NextOffset,
+        targets: u32,
+    ) -> Self {
+        RoutePosition { incarnation, version, at, last: vec![at.last(); targets as usize] }
+    }
+
     pub fn to_commit(&self) -> CommittedOffset {
         let mut bytes = Writer::default();
         bytes.u128(self.incarnation.0);

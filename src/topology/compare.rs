@@ -71,6 +71,22 @@ pub fn compare(old: &Topology, new: &Topology) -> Vec<Change> {
     changes.0
 }
 
+/// Whether every event that `new` takes for this aggregate was one that `old` took for it, under the same key.
+pub fn takes_alike(old: &Topology, new: &Topology, aggregate: &str) -> bool {
+    let of = |topology: &Topology| topology.aggregates.iter().find(|it| it.name == aggregate).cloned();
+    let (Some(one), Some(other)) = (of(old), of(new)) else { return false };
+    let mut changes = Changes::default();
+    changes.whole(old, new);
+    changes.fields(old, new);
+    changes.inputs("inputs", (old, &one), (new, &other));
+    // A field more can only refuse more; one that is gone or read otherwise may have refused what is taken now.
+    let matters = |change: &Change| {
+        let what = &change.what;
+        what.starts_with("inputs") || (what.starts_with("events.") && !what.ends_with(" is new"))
+    };
+    !changes.0.iter().any(matters)
+}
+
 fn by_name<T>(items: &[T], name: impl Fn(&T) -> &String) -> BTreeMap<&str, &T> {
     items.iter().map(|item| (name(item).as_str(), item)).collect()
 }

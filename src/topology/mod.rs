@@ -20,7 +20,7 @@ pub use athena::{Glue, athena_ddl, terraform};
 pub use check::check;
 pub use checked::*;
 pub use columns::*;
-pub use compare::{Change, Demand, compare};
+pub use compare::{Change, Demand, compare, takes_alike};
 pub use ddl::duckdb_ddl;
 pub use describe::describe;
 pub use schemas::{Schema, schemas};

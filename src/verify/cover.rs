@@ -1,12 +1,13 @@
 //! Is the lake the log? The chains of plans, their files, and the raw records that are still there.
 
 use super::facts::each_batch;
+use super::force::Topologies;
 use super::report::Report;
 use super::run::NotVerified;
 use crate::lake::{Chain, Checksum, ControlKey, Genesis, Plan};
 use crate::model::{NextOffset, Source, Topic, TopicPartition};
 use crate::port::{Objects, Reader};
-use crate::topology::{Topology, refused_table};
+use crate::topology::refused_table;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the lake holds of one source: [from, next), as a chain of plans without a hole.
@@ -20,10 +21,11 @@ pub(super) struct Covered {
 /// Follows every chain as far as all files are there.
 pub(super) async fn chains(
     objects: &dyn Objects,
-    topology: &Topology,
+    topologies: &Topologies<'_>,
     prefix: &str,
     report: &mut Report,
 ) -> Result<BTreeMap<Source, Covered>, NotVerified> {
+    let topology = topologies.current();
     let mut found: BTreeMap<Source, BTreeMap<NextOffset, String>> = BTreeMap::new();
     let mut starts: BTreeMap<Source, NextOffset> = BTreeMap::new();
     let mut lost: BTreeSet<(Source, NextOffset)> = BTreeSet::new();
@@ -46,7 +48,7 @@ pub(super) async fn chains(
             ControlKey::Checkpoint(_) => {}
         }
     }
-    let there = data_keys(objects, topology, prefix).await?;
+    let there = data_keys(objects, topologies, prefix).await?;
     let mut named = BTreeSet::new();
     let mut covered = BTreeMap::new();
     for (source, from) in starts {
@@ -131,11 +133,12 @@ async fn follow(
 
 async fn data_keys(
     objects: &dyn Objects,
-    topology: &Topology,
+    topologies: &Topologies<'_>,
     prefix: &str,
 ) -> Result<BTreeSet<String>, NotVerified> {
     let mut keys = BTreeSet::new();
-    for table in [topology.lake.table.clone(), refused_table(&topology.lake)] {
+    let tables = topologies.all().flat_map(|it| [it.lake.table.clone(), refused_table(&it.lake)]);
+    for table in tables.collect::<BTreeSet<String>>() {
         keys.extend(objects.list(&format!("{prefix}{table}/")).await?);
     }
     Ok(keys)

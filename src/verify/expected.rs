@@ -1,6 +1,7 @@
 //! The values of one row, folded the naive way.
 
 use super::contribution::{Element, holds};
+use super::force::Shape;
 use super::value::{Value, decimal, scale_of};
 use crate::topology::{Aggregate, Function, SlotOrigin};
 use serde_json::{Map, Value as Json};
@@ -27,6 +28,8 @@ enum Part {
 pub(super) struct Expected {
     values: Vec<Part>,
     carry: Vec<Option<Box<(Place, Value)>>>,
+    /// By value: something was counted into this row when the value was not there yet.
+    lacks: Vec<bool>,
 }
 
 impl Expected {
@@ -43,21 +46,47 @@ impl Expected {
         Expected {
             values: aggregate.values.iter().map(|value| part(&value.function)).collect(),
             carry: vec![None; aggregate.carry.len()],
+            lacks: vec![false; aggregate.values.len()],
         }
     }
 
-    /// Adds one contribution: all elements of one event for this key.
-    pub(super) fn add(&mut self, aggregate: &Aggregate, place: Place, elements: &[(u32, Element)]) {
-        for (part, value) in self.values.iter_mut().zip(&aggregate.values) {
-            let counted = elements.iter().filter(|(_, element)| holds(&value.when, element));
+    /// What was counted into the row lacks this value, or one that it is made of.
+    pub(super) fn lacks(&self, aggregate: &Aggregate, value: usize) -> bool {
+        match aggregate.values[value].function {
+            Function::Ratio { over: left, under: right, .. } | Function::Difference(left, right) => {
+                self.lacks(aggregate, left) || self.lacks(aggregate, right)
+            }
+            _ => self.lacks[value],
+        }
+    }
+
+    /// Something was counted when the row's window was not there yet.
+    pub(super) fn lacks_all(&mut self) {
+        self.lacks.fill(true);
+    }
+
+    /// Adds one contribution: all elements of one event for this key, as `counted` reads them.
+    pub(super) fn add(
+        &mut self,
+        counted: &Aggregate,
+        shape: &Shape,
+        place: Place,
+        elements: &[(u32, Element)],
+    ) {
+        for ((part, lacks), value) in self.values.iter_mut().zip(&mut self.lacks).zip(&shape.values) {
+            let Some(value) = value.map(|place| &counted.values[place]) else {
+                *lacks = true;
+                continue;
+            };
             let mut seen = false;
-            for (number, element) in counted {
+            for (number, element) in elements.iter().filter(|(_, element)| holds(&value.when, element)) {
                 let place = Place::from((place.0, place.1, place.2, place.3, *number));
                 part.add(&value.function, element, place, seen);
                 seen = true;
             }
         }
-        for (kept, &column) in self.carry.iter_mut().zip(&aggregate.carry) {
+        for (kept, column) in self.carry.iter_mut().zip(&shape.carry) {
+            let Some(column) = *column else { continue };
             for (number, element) in elements {
                 if let Some(value) = &element[column] {
                     let place = (place.0, place.1, place.2, place.3, *number);
@@ -76,6 +105,7 @@ impl Expected {
         for (kept, more) in self.carry.iter_mut().zip(other.carry) {
             keep_other(kept, more, Ordering::Greater);
         }
+        self.lacks.iter_mut().zip(other.lacks).for_each(|(lacks, more)| *lacks |= more);
     }
 
     /// `values` of the row.

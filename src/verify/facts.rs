@@ -18,6 +18,9 @@ pub(super) struct Facts {
     pub commit: u64,
     pub now: Option<i64>,
     pub floor: Option<i64>,
+    pub configuration: u64,
+    /// One for each cut-over, in their order.
+    pub eras: Vec<EraFacts>,
     /// In the order of the commit record.
     pub incarnations: Vec<String>,
     pub sources: BTreeMap<Source, SourceFacts>,
@@ -26,6 +29,18 @@ pub(super) struct Facts {
     pub set_aside: HashMap<(Source, u64), Aside>,
     /// Live history rows: (history, key) → value.
     pub histories: HashMap<(usize, String), String>,
+}
+
+/// The time that a cut-over ended.
+#[derive(Debug, Clone)]
+pub(super) struct EraFacts {
+    pub configuration: u64,
+    /// Repartition offset: rows that are right at or below it are of this time.
+    pub until: u64,
+    /// First offset of each source that is not of this time any more.
+    pub cuts: BTreeMap<Source, u64>,
+    /// What its cut-over added: aggregate, window, value, since when.
+    pub since: Vec<(String, String, String, i64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +60,26 @@ pub(super) enum Aside {
 }
 
 impl Facts {
+    /// How many cut-overs lie before this record: the place of the topology that counted it.
+    pub(super) fn in_force(&self, source: Source, offset: u64) -> usize {
+        let place = |source: Source| {
+            let text = source.incarnation.to_string();
+            self.incarnations.iter().position(|known| *known == text)
+        };
+        let is_behind = |era: &&EraFacts| match (era.cuts.get(&source), era.cuts.first_key_value()) {
+            (Some(&cut), _) => offset >= cut,
+            // A topic that was gone by then, or a partition that came later.
+            (None, Some((&cut, _))) => place(source) >= place(cut),
+            (None, None) => true,
+        };
+        self.eras.iter().filter(is_behind).count()
+    }
+
+    /// How many cut-overs lie before a row that is right at this repartition offset.
+    pub(super) fn written_in(&self, as_of: u64) -> usize {
+        self.eras.iter().filter(|era| era.until < as_of).count()
+    }
+
     pub(super) fn covers(&self, source: Source, offset: u64) -> bool {
         self.sources.get(&source).is_some_and(|facts| {
             (facts.from..facts.next).contains(&offset)
@@ -70,6 +105,10 @@ pub(super) async fn facts(
             continue;
         }
         let mut facts = parse(partition, &record).ok_or(NotVerified::Unreadable("commit record".into()))?;
+        if facts.configuration != topology.configuration_hash {
+            let (found, given) = (facts.configuration, topology.configuration_hash);
+            return Err(NotVerified::OtherConfiguration { partition, found, given });
+        }
         facts.rows = rows;
         facts.set_aside = set_aside(reader, partition).await?;
         for history in 0..topology.histories.len() {
@@ -93,17 +132,44 @@ fn parse(partition: Partition, record: &Json) -> Option<Facts> {
         let next = one["hw"].as_u64().map_or(0, |hw| hw + 1);
         sources.insert(source, SourceFacts { from: one["from"].as_u64()?, next, gaps });
     }
+    let eras = record["eras"].as_array().map_or(&[][..], Vec::as_slice);
+    let cutovers = record["cutovers"].as_array().map_or(&[][..], Vec::as_slice);
+    let eras = eras.iter().zip(cutovers).map(|(one, cutover)| era(one, cutover)).collect::<Option<_>>()?;
     let incarnations = record["incarnations"].as_array()?.iter().map(|text| text.as_str().map(str::to_owned));
     Some(Facts {
         partition,
         commit: record["commit"].as_u64()?,
         now: record["now"].as_i64(),
         floor: record["floor"].as_i64(),
+        configuration: hex(&record["configuration"])?,
+        eras,
         incarnations: incarnations.collect::<Option<_>>()?,
         sources,
         rows: HashMap::new(),
         set_aside: HashMap::new(),
         histories: HashMap::new(),
+    })
+}
+
+fn hex(value: &Json) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?, 16).ok()
+}
+
+fn era(one: &Json, cutover: &Json) -> Option<EraFacts> {
+    let cut = |cut: &Json| {
+        let partition = Partition(u32::try_from(cut[1].as_u64()?).ok()?);
+        Some((Source { incarnation: cut[0].as_str()?.parse().ok()?, partition }, cut[2].as_u64()?))
+    };
+    let since = |since: &Json| {
+        let text = |name: &str| since[name].as_str().map(str::to_owned);
+        Some((text("aggregate")?, text("window")?, text("value")?, since["at"].as_i64()?))
+    };
+    let added = one["since"].as_array().map_or(&[][..], Vec::as_slice);
+    Some(EraFacts {
+        configuration: hex(&one["configuration"])?,
+        until: one["until"].as_u64()?,
+        cuts: cutover["cuts"].as_array()?.iter().map(cut).collect::<Option<_>>()?,
+        since: added.iter().map(since).collect::<Option<_>>()?,
     })
 }
 

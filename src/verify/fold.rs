@@ -4,26 +4,29 @@ use super::contribution::{contributions, holds};
 use super::event::Event;
 use super::expected::{Expected, Place};
 use super::facts::{Aside, Facts};
+use super::force::{Shape, Topologies};
+use super::histories::{Record, compare_histories, history_json};
 use super::report::Report;
-use super::value::{Value, instant};
+use super::rows::Judge;
+use super::run::NotVerified;
+use super::value::instant;
 use super::window::{in_rolling, window};
 use crate::model::Source;
 use crate::topology::{Aggregate, EventId, Topology, WindowKind};
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-/// (aggregate, prefix) → (window, start) → row; a rolling row's start is 0.
-type Rows = HashMap<(usize, String), BTreeMap<(usize, i64), Expected>>;
+/// Aggregate and prefix of a key.
+type Key = (usize, String);
+/// Window and start; a rolling row's start is 0.
+type At = (usize, i64);
+type Rows = HashMap<Key, BTreeMap<At, Expected>>;
 
 /// A 128-bit hash of an event id, in halves: millions of them are held, and so each takes 24 bytes instead of 32.
 type Id = [u64; 2];
-
-/// One record that a history should have; as text, because there are many.
-struct Record {
-    time: i64,
-    columns: String,
-}
 
 /// Stands in a key between its tenant and its `by`.
 const BY: &str = ",\"by\":";
@@ -31,8 +34,16 @@ const BY: &str = ",\"by\":";
 pub(super) struct Fold<'a> {
     topology: &'a Topology,
     targets: Vec<Option<Facts>>,
+    /// Per target its topologies, in their order.
+    chains: Vec<Vec<&'a Topology>>,
+    /// All that stand in any chain.
+    topologies: Vec<&'a Topology>,
+    /// Per target, cut-overs before the record, aggregate.
+    shapes: HashMap<(usize, usize, usize), Rc<Shape>>,
     /// Per target.
     rows: Vec<Rows>,
+    /// Windows that were not there yet when something came that would lie in them.
+    missed: HashSet<(usize, Key, At)>,
     histories: Vec<HashMap<(usize, String), Record>>,
     /// Per target and id: units, and how many of them counted.
     ids: Vec<HashMap<Id, (u32, u32)>>,
@@ -41,16 +52,33 @@ pub(super) struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    pub(super) fn new(topology: &'a Topology, targets: Vec<Option<Facts>>) -> Self {
+    pub(super) fn new(
+        topologies: &'a Topologies<'a>,
+        targets: Vec<Option<Facts>>,
+    ) -> Result<Self, NotVerified> {
         let count = targets.len();
-        Fold {
+        let topology = topologies.current();
+        let chain =
+            |facts: &Option<Facts>| facts.as_ref().map_or(Ok(vec![topology]), |it| topologies.chain(it));
+        let chains: Vec<Vec<&Topology>> = targets.iter().map(chain).collect::<Result<_, _>>()?;
+        let mut all: Vec<&Topology> = Vec::new();
+        for &one in chains.iter().flatten() {
+            if !all.iter().any(|known| known.configuration_hash == one.configuration_hash) {
+                all.push(one);
+            }
+        }
+        Ok(Fold {
             topology,
             targets,
+            chains,
+            topologies: all,
+            shapes: HashMap::new(),
             rows: (0..count).map(|_| HashMap::new()).collect(),
+            missed: HashSet::new(),
             histories: (0..count).map(|_| HashMap::new()).collect(),
             ids: (0..count).map(|_| HashMap::new()).collect(),
             spans: vec![(i64::MAX, i64::MIN); count],
-        }
+        })
     }
 
     pub(super) fn targets(&self) -> impl Iterator<Item = &Facts> {
@@ -61,41 +89,94 @@ impl<'a> Fold<'a> {
         (xxh3_64(prefix.as_bytes()) % u64::from(self.topology.partitions)) as usize
     }
 
-    pub(super) fn add(&mut self, event: &Event, report: &mut Report) {
+    /// Takes an event as the lake keeps it: by the fields of the topology that stored it.
+    pub(super) fn add(&mut self, event: &Event, stored: &Topology, report: &mut Report) {
         let mut touched: BTreeMap<usize, bool> = BTreeMap::new();
-        for (index, aggregate) in self.topology.aggregates.iter().enumerate() {
-            for contribution in contributions(self.topology, aggregate, event) {
+        let in_force = |facts: &Option<Facts>| {
+            facts.as_ref().map_or(0, |facts| facts.in_force(event.source, event.offset.0))
+        };
+        let places: Vec<usize> = self.targets.iter().map(in_force).collect();
+        for at in 0..self.topologies.len() {
+            let topology = self.topologies[at];
+            if !(0..places.len()).any(|target| self.counts_there(topology, &places, target)) {
+                continue;
+            }
+            let event = read_as(event, stored, topology, report);
+            self.add_rows(&event, topology, &places, &mut touched, report);
+            self.add_histories(&event, topology, &places, &mut touched);
+        }
+        self.count_ids(event, &touched);
+    }
+
+    /// Whether this topology counts the event in the target.
+    fn counts_there(&self, topology: &Topology, places: &[usize], target: usize) -> bool {
+        self.chains[target][places[target]].configuration_hash == topology.configuration_hash
+    }
+
+    fn add_rows(
+        &mut self,
+        event: &Event,
+        topology: &Topology,
+        places: &[usize],
+        touched: &mut BTreeMap<usize, bool>,
+        report: &mut Report,
+    ) {
+        for counted in &topology.aggregates {
+            let current = self.topology.aggregates.iter().position(|it| it.name == counted.name);
+            let Some(index) = current else { continue };
+            for contribution in contributions(topology, counted, event) {
                 let target = self.target(&contribution.prefix);
-                let Some(aside) = self.counts(target, event, &mut touched) else { continue };
+                if !self.counts_there(topology, places, target) {
+                    continue;
+                }
+                let Some(aside) = self.counts(target, event, touched) else { continue };
                 report.contributions += 1;
+                let shape = Rc::clone(self.shape(target, places[target], index));
+                let windows = self.windows(target, index, event, &aside);
+                let (windows, missed): (Vec<At>, Vec<At>) =
+                    windows.into_iter().partition(|window| shape.windows[window.0]);
+                let key = (index, contribution.prefix);
+                self.missed.extend(missed.into_iter().map(|window| (target, key.clone(), window)));
                 let Some(facts) = &self.targets[target] else { continue };
                 let place = place(facts, event);
-                let mut windows: Vec<(usize, i64)> = Vec::new();
-                for (number, one) in aggregate.windows.iter().enumerate() {
-                    match one.kind {
-                        WindowKind::Rolling { length, pane } => {
-                            if facts.now.is_some_and(|now| in_rolling(event.time, now, length, pane)) {
-                                windows.push((number, 0));
-                            }
-                        }
-                        kind => {
-                            let is_late = matches!(&aside, Some(Aside::Late(late))
-                                if late.contains(&(aggregate.name.clone(), kind.name())));
-                            if !is_late {
-                                windows.push((number, window(kind, &self.topology.zone, event.time).0));
-                            }
-                        }
-                    }
-                }
-                let rows = self.rows[target].entry((index, contribution.prefix)).or_default();
+                let rows = self.rows[target].entry(key).or_default();
+                let aggregate = &self.topology.aggregates[index];
                 for window in windows {
                     let row = rows.entry(window).or_insert_with(|| Expected::new(aggregate));
-                    row.add(aggregate, place, &contribution.elements);
+                    row.add(counted, &shape, place, &contribution.elements);
                 }
             }
         }
-        self.add_histories(event, &mut touched);
-        self.count_ids(event, &touched);
+    }
+
+    fn shape(&mut self, target: usize, before: usize, aggregate: usize) -> &Rc<Shape> {
+        let (chain, name) = (&self.chains[target][before..], &self.topology.aggregates[aggregate].name);
+        let made = || Rc::new(Shape::of(chain, name).expect("both ends of the chain have the aggregate"));
+        self.shapes.entry((target, before, aggregate)).or_insert_with(made)
+    }
+
+    /// Windows of the current topology that the event lies in, less those that it came too late for.
+    fn windows(&self, target: usize, aggregate: usize, event: &Event, aside: &Option<Aside>) -> Vec<At> {
+        let Some(facts) = &self.targets[target] else { return Vec::new() };
+        let aggregate = &self.topology.aggregates[aggregate];
+        let mut windows = Vec::new();
+        for (number, one) in aggregate.windows.iter().enumerate() {
+            match one.kind {
+                WindowKind::Rolling { length, pane } => {
+                    if facts.now.is_some_and(|now| in_rolling(event.time, now, length, pane)) {
+                        windows.push((number, 0));
+                    }
+                }
+                kind => {
+                    let is_late = matches!(aside, Some(Aside::Late(late))
+                        if late.contains(&(aggregate.name.clone(), kind.name())));
+                    if !is_late {
+                        windows.push((number, window(kind, &self.topology.zone, event.time).0));
+                    }
+                }
+            }
+        }
+        windows
     }
 
     /// Does this target count the event? `Some(aside)` if so, with what is late of it. Notes the unit.
@@ -115,8 +196,16 @@ impl<'a> Fold<'a> {
         is_counted.then_some(aside)
     }
 
-    fn add_histories(&mut self, event: &Event, touched: &mut BTreeMap<usize, bool>) {
-        for (index, history) in self.topology.histories.iter().enumerate() {
+    fn add_histories(
+        &mut self,
+        event: &Event,
+        topology: &Topology,
+        places: &[usize],
+        touched: &mut BTreeMap<usize, bool>,
+    ) {
+        for history in &topology.histories {
+            let current = self.topology.histories.iter().position(|it| it.name == history.name);
+            let Some(index) = current else { continue };
             if !holds(&history.when, &event.fields) {
                 continue;
             }
@@ -124,11 +213,7 @@ impl<'a> Fold<'a> {
             let mut by = Vec::new();
             for &field in &history.by {
                 let Some(value) = &event.fields[field] else { break };
-                by.push(format!(
-                    "{}:{}",
-                    quoted(&self.topology.events.fields[field].name),
-                    quoted(&value.text())
-                ));
+                by.push(format!("{}:{}", quoted(&topology.events.fields[field].name), quoted(&value.text())));
             }
             if by.len() < history.by.len() {
                 continue;
@@ -136,7 +221,8 @@ impl<'a> Fold<'a> {
             let (name, tenant, by) = (quoted(&history.name), quoted(&event.tenant), by.join(","));
             let prefix = format!("{{\"history\":{name},\"tenant_id\":{tenant},\"by\":{{{by}}}");
             let target = self.target(&prefix);
-            if self.counts(target, event, touched).is_none() {
+            let is_its = self.counts_there(topology, places, target);
+            if !is_its || self.counts(target, event, touched).is_none() {
                 continue;
             }
             let coordinate =
@@ -144,7 +230,7 @@ impl<'a> Fold<'a> {
             let id = event.id.clone().unwrap_or(coordinate);
             let key = format!("{prefix},\"event_id\":{}}}", quoted(&id));
             let columns = history.columns.iter().map(|&field| {
-                let named = &self.topology.events.fields[field];
+                let named = &topology.events.fields[field];
                 (named.name.clone(), history_json(named, event.fields[field].as_ref()))
             });
             let columns = Json::Object(columns.collect()).to_string();
@@ -179,8 +265,7 @@ impl<'a> Fold<'a> {
             };
             report.commits.push((facts.partition.0, facts.commit));
             self.compare_ids(target, report);
-            let rows = std::mem::take(&mut self.rows[target]);
-            self.compare_rows(&mut facts, rows, report);
+            self.compare_rows(target, &mut facts, report);
             let histories = std::mem::take(&mut self.histories[target]);
             compare_histories(&mut facts, histories, report);
             for aside in facts.set_aside.values() {
@@ -211,14 +296,17 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn compare_rows(&self, facts: &mut Facts, rows: Rows, report: &mut Report) {
-        let mut others = Others::of(facts);
+    fn compare_rows(&mut self, target: usize, facts: &mut Facts, report: &mut Report) {
+        let rows = self.expected(target);
+        let mut found_rows = std::mem::take(&mut facts.rows);
+        let judge = Judge { facts, chain: &self.chains[target] };
+        let mut others = Others::of(&found_rows);
         for ((aggregate, prefix), windows) in rows {
             let definition = &self.topology.aggregates[aggregate];
             for (window, expected) in windows {
                 let kind = definition.windows[window.0].kind;
                 let key = row_key(&prefix, kind, window.1);
-                match facts.rows.remove(&key).map(|text| serde_json::from_str::<Json>(&text)) {
+                match found_rows.remove(&key).map(|text| serde_json::from_str::<Json>(&text)) {
                     None if others.has(&prefix) => {
                         others.add(definition, (aggregate, &prefix, window), expected)
                     }
@@ -226,24 +314,40 @@ impl<'a> Fold<'a> {
                     None if self.is_expired(facts, aggregate, window) => {}
                     None => report.differ(key, Json::Object(expected.values(definition)), "no row"),
                     Some(Err(error)) => report.differ(key, "JSON", error),
-                    Some(Ok(found)) => compare_row(report, key, definition, &expected, &found),
+                    Some(Ok(found)) => {
+                        judge.compare(report, key, (definition, kind, window.1), &expected, &found);
+                    }
                 }
             }
         }
         for ((aggregate, prefix, window), expected) in others.rows {
             let definition = &self.topology.aggregates[aggregate];
-            let key = row_key(&prefix, definition.windows[window.0].kind, window.1);
-            match facts.rows.remove(&key).map(|text| serde_json::from_str::<Json>(&text)) {
+            let kind = definition.windows[window.0].kind;
+            let key = row_key(&prefix, kind, window.1);
+            match found_rows.remove(&key).map(|text| serde_json::from_str::<Json>(&text)) {
                 // Keys that had rows of their own are in this sum too, if those rows are gone.
                 _ if self.is_expired(facts, aggregate, window) => {}
-                Some(Ok(found)) => compare_row(report, key, definition, &expected, &found),
+                Some(Ok(found)) => {
+                    judge.compare(report, key, (definition, kind, window.1), &expected, &found);
+                }
                 Some(Err(error)) => report.differ(key, "JSON", error),
                 None => report.differ(key, Json::Object(expected.values(definition)), "no row"),
             }
         }
-        for (key, value) in facts.rows.drain() {
+        for (key, value) in found_rows.drain() {
             report.differ(key, "no row", value);
         }
+    }
+
+    /// The rows that this target should have; with a mark on those whose window was not there all the time.
+    fn expected(&mut self, target: usize) -> Rows {
+        let mut rows = std::mem::take(&mut self.rows[target]);
+        for (_, key, window) in self.missed.iter().filter(|(of, ..)| *of == target) {
+            if let Some(row) = rows.get_mut(key).and_then(|rows| rows.get_mut(window)) {
+                row.lacks_all();
+            }
+        }
+        rows
     }
 
     fn is_expired(&self, facts: &Facts, aggregate: usize, (number, start): (usize, i64)) -> bool {
@@ -266,13 +370,13 @@ struct Others {
 }
 
 impl Others {
-    fn of(facts: &Facts) -> Others {
+    fn of(rows: &HashMap<String, String>) -> Others {
         let prefix = |key: &String| {
             let (tenant, rest) = key.split_once(BY)?;
             let by = rest.starts_with("{\"__other__\":").then(|| rest.split_inclusive('}').next())??;
             Some((tenant.to_owned(), format!("{tenant}{BY}{by}")))
         };
-        Others { prefixes: facts.rows.keys().filter_map(prefix).collect(), rows: HashMap::new() }
+        Others { prefixes: rows.keys().filter_map(prefix).collect(), rows: HashMap::new() }
     }
 
     fn summing(&self, prefix: &str) -> Option<&String> {
@@ -295,76 +399,6 @@ impl Others {
     }
 }
 
-fn compare_row(report: &mut Report, key: String, aggregate: &Aggregate, expected: &Expected, found: &Json) {
-    let mut values = expected.values(aggregate);
-    if let Some(names) = found["approximate"].as_array() {
-        for name in names.iter().filter_map(Json::as_str) {
-            // A sketch: near, and said so. Whatever is made of it is not compared either.
-            if let (Some(exact), Some(near)) =
-                (values.get(name).and_then(Json::as_f64), found["values"][name].as_f64())
-                && (exact - near).abs() > exact * 0.1
-            {
-                report.differ(format!("{key} {name}"), exact, near);
-            }
-            values.insert(name.to_owned(), found["values"][name].clone());
-        }
-    }
-    let values = Json::Object(values);
-    let carry = expected.carry(aggregate);
-    let found_carry = found["carry"].as_object().cloned().unwrap_or_default();
-    if values == found["values"] && carry == found_carry {
-        report.rows += 1;
-    } else {
-        let both = |values: &Json, carry: &serde_json::Map<String, Json>| match carry.is_empty() {
-            true => values.to_string(),
-            false => format!("{values} carry {}", Json::Object(carry.clone())),
-        };
-        report.differ(key, both(&values, &carry), both(&found["values"], &found_carry));
-    }
-}
-
-fn compare_histories(facts: &mut Facts, expected: HashMap<(usize, String), Record>, report: &mut Report) {
-    for ((history, key), value) in expected {
-        let found = facts.histories.remove(&(history, key.clone()));
-        let found = found.and_then(|text| serde_json::from_str::<Json>(&text).ok());
-        let Some(found) = found else {
-            report.differ(key, value.columns, "no record");
-            continue;
-        };
-        let time = found["event_time"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        let same_time = time.map(jiff::Timestamp::as_microsecond) == Some(value.time);
-        let columns = found["columns"].to_string();
-        if same_time && columns == value.columns {
-            report.history_rows += 1;
-        } else {
-            report.differ(key, format!("{} at {}", value.columns, instant(value.time)), found);
-        }
-    }
-    for ((_, key), value) in facts.histories.drain() {
-        report.differ(key, "no record", value);
-    }
-}
-
-/// A field as history records show it: lists of objects by member name.
-fn history_json(field: &crate::topology::Field, value: Option<&Value>) -> Json {
-    match (&field.ty, value) {
-        (_, None) => Json::Null,
-        (crate::topology::FieldType::ListOfStruct(members), Some(Value::List(items))) => {
-            let item = |item: &Vec<Option<Value>>| {
-                let pairs = members.iter().zip(item);
-                let json = |value: &Option<Value>| value.as_ref().map_or(Json::Null, Value::json);
-                Json::Object(pairs.map(|(member, value)| (member.name.clone(), json(value))).collect())
-            };
-            Json::Array(items.iter().map(item).collect())
-        }
-        (crate::topology::FieldType::ListOfScalar(_), Some(Value::List(items))) => {
-            let item = |item: &Vec<Option<Value>>| item[0].as_ref().map_or(Json::Null, Value::json);
-            Json::Array(items.iter().map(item).collect())
-        }
-        (_, Some(value)) => value.json(),
-    }
-}
-
 fn place(facts: &Facts, event: &Event) -> Place {
     let Source { incarnation, partition } = event.source;
     let text = incarnation.to_string();
@@ -377,4 +411,29 @@ fn row_key(prefix: &str, kind: WindowKind, start: i64) -> String {
         WindowKind::Ever | WindowKind::Rolling { .. } => format!("{prefix},\"window\":\"{}\"}}", kind.name()),
         kind => format!("{prefix},\"window\":\"{}\",\"start\":\"{}\"}}", kind.name(), instant(start)),
     }
+}
+
+/// The event with the fields of another topology, by their names.
+fn read_as<'e>(
+    event: &'e Event,
+    stored: &Topology,
+    wanted: &Topology,
+    report: &mut Report,
+) -> Cow<'e, Event> {
+    if stored.configuration_hash == wanted.configuration_hash {
+        return Cow::Borrowed(event);
+    }
+    let place = |name: &String| stored.events.fields.iter().position(|known| known.name == *name);
+    let mut fields = Vec::with_capacity(wanted.events.fields.len());
+    for field in &wanted.events.fields {
+        let place = place(&field.name);
+        if place.is_none() {
+            report.cannot_prove(format!(
+                "events that the lake stored before it knew `{}`, and that were counted by a topology that does",
+                field.name
+            ));
+        }
+        fields.push(place.and_then(|place| event.fields[place].clone()));
+    }
+    Cow::Owned(Event { fields, ..event.clone() })
 }

@@ -4,6 +4,7 @@ use super::cover::{Covered, chains, compare_with_log};
 use super::event::{BadFile, read_events, read_refused};
 use super::facts::{Facts, each_batch, facts};
 use super::fold::Fold;
+use super::force::Topologies;
 use super::report::Report;
 use crate::lake::FileKey;
 use crate::model::{Offset, Partition, Source, Topic, TopicPartition};
@@ -22,6 +23,11 @@ pub enum NotVerified {
     NotCovered { partition: Partition, have: u64, want: u64 },
     #[error("target {0} commits faster than it can be read; try again when it is calmer")]
     Overtaken(Partition),
+    #[error(
+        "target {partition} counts under configuration {found:016x}, and this topology has {given:016x}: give the one in \
+         force, or wait until `aggregate` has come to the cut-over"
+    )]
+    OtherConfiguration { partition: Partition, found: u64, given: u64 },
     #[error("cannot read {0}")]
     Unreadable(String),
     #[error(transparent)]
@@ -43,11 +49,12 @@ pub async fn verify(
     for partition in (0..topology.partitions).map(Partition) {
         targets.push(facts(reader, topology, partition).await?);
     }
-    let covered = chains(objects, topology, prefix, &mut report).await?;
+    let topologies = Topologies::load(topology, objects, prefix).await?;
+    let covered = chains(objects, &topologies, prefix, &mut report).await?;
     check_covered(&targets, &covered, &mut report)?;
-    let mut fold = Fold::new(topology, targets);
+    let mut fold = Fold::new(&topologies, targets)?;
     let refused =
-        read_files(topology, objects, prefix, &covered, &mut fold, &mut report, &mut progress).await?;
+        read_files(&topologies, objects, prefix, &covered, &mut fold, &mut report, &mut progress).await?;
     compare_dead_letters(reader, topology, &fold, &covered, &refused, &mut report).await?;
     compare_with_log(reader, &covered, &mut report).await?;
     fold.compare(&mut report);
@@ -85,7 +92,7 @@ fn check_covered(
 
 /// Reads every file of every plan once: events go into the fold; returns the coordinates of refused records.
 async fn read_files(
-    topology: &Topology,
+    topologies: &Topologies<'_>,
     objects: &dyn Objects,
     prefix: &str,
     covered: &BTreeMap<Source, Covered>,
@@ -99,6 +106,7 @@ async fn read_files(
     for (source, chain) in covered {
         for plan in &chain.plans {
             report.plans += 1;
+            let topology = topologies.get(plan.configuration)?;
             // Each offset of the chunk at most once, over all of its files.
             let mut seen: HashMap<Offset, ()> = HashMap::new();
             let mut rows = 0;
@@ -125,7 +133,7 @@ async fn read_files(
                     read_events(&file.key, bytes, topology, |event| {
                         note(event.source, event.offset);
                         report.events += 1;
-                        fold.add(&event, report);
+                        fold.add(&event, topology, report);
                     })?
                 };
                 if strangers > 0 {

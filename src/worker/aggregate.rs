@@ -9,15 +9,17 @@
 //!
 //! Between two commits no transaction is open, so whatever drops this future leaves nothing half done.
 
+mod counts;
+mod cross;
+mod forgive;
 mod goal;
 
 use super::{Context, Counts, Halt, Outcome};
-use crate::aggregate::{Limits, Rebuilding, Restoring, Target, Transaction};
-use crate::model::{
-    HopOne, LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition,
-};
+use crate::aggregate::{Halt as Reason, Limits, Rebuilding, Restoring, Target, Transaction};
+use crate::model::{LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition};
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
-use std::collections::BTreeMap;
+use forgive::forgives;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +71,13 @@ struct Held {
     /// `None`: it could not be restored, and nothing of it is read.
     target: Option<Target>,
     next: NextOffset,
+    /// Where reading began: the log may have lost what lies between the last commit and this.
+    begins: NextOffset,
     halted_at: Option<Offset>,
+    /// It stands at the cut-over to this worker's topology, and only has to commit what lies before.
+    crosses: bool,
+    /// Records that were forgiven, as far as was read ahead of a halt.
+    forgiven: BTreeSet<Offset>,
 }
 
 impl<'a> Member<'a> {
@@ -88,6 +96,7 @@ impl<'a> Member<'a> {
     }
 
     async fn run(&mut self) -> Result<Outcome, Failure> {
+        self.check_partition_counts().await?;
         let settings = &self.context.settings;
         loop {
             match self.consumer.poll(settings.poll_bytes, settings.poll_wait).await {
@@ -100,6 +109,7 @@ impl<'a> Member<'a> {
             if self.is_due() {
                 self.commit().await?;
             }
+            self.cross().await?;
             if self.context.control.is_draining() {
                 self.commit().await?;
                 self.leave().await?;
@@ -155,7 +165,8 @@ impl<'a> Member<'a> {
         for record in &batch.records {
             let value = batch.value(record).unwrap_or_default();
             if let Some(halted_at) = held.halted_at.filter(|&at| record.offset >= at) {
-                if forgives(value, halted_at) {
+                held.forgiven.extend(forgives(value));
+                if held.forgiven.remove(&halted_at) {
                     held.halted_at = None;
                     held.next = halted_at.next();
                     self.context.control.lift_halt(Role::Aggregate, partition);
@@ -167,9 +178,12 @@ impl<'a> Member<'a> {
                 // The overlay may hold a part of this record: take again what lies before it, and stop there.
                 target.drop_overlay();
                 held.halted_at = Some(record.offset);
-                held.next = target.committed();
-                let reason = format!("offset {} of the repartition partition: {reason}", record.offset);
-                self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
+                held.next = target.committed().max(held.begins);
+                held.crosses = cross::ends(&reason, value, self.context.topology.configuration_hash);
+                if !held.crosses && !held.forgiven.contains(&record.offset) {
+                    let reason = format!("offset {} of the repartition partition: {reason}", record.offset);
+                    self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
+                }
                 return self.consumer.start(partition, held.next).await;
             }
             held.next = record.offset.next();
@@ -190,12 +204,12 @@ impl<'a> Member<'a> {
         let held = match restored {
             Ok((target, next)) => {
                 self.consumer.start(partition, next).await?;
-                Held { target: Some(target), next, halted_at: None }
+                Held { target: Some(target), ..Held::at(next) }
             }
             Err(failure) if failure.reaction == Reaction::Halt => {
                 let reason = failure.to_string();
                 self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
-                Held { target: None, next: NextOffset(0), halted_at: None }
+                Held::at(NextOffset(0))
             }
             Err(failure) => return Err(failure),
         };
@@ -210,18 +224,17 @@ impl<'a> Member<'a> {
         let committed = self.consumer.committed(partition).await?.map(|committed| committed.next);
         let restoring = self.read_state(partition).await?;
         let duplicates = restoring.duplicates_sources();
-        let (mut target, position) = restoring.finish().map_err(|error| halt(error.to_string()))?;
         let repartition = TopicPartition { topic: Topic::Repartition, partition };
+        let restoring = self.under_its_topology(restoring, repartition).await?;
+        let (mut target, position) = restoring.finish().map_err(|error| halt(error.to_string()))?;
         let first = self.reader.ends(repartition, Isolation::ReadCommitted).await?.first;
         let next = position.next.unwrap_or_default();
         if committed.is_some_and(|committed| committed > next) {
             let committed = committed.unwrap_or_default();
             return Err(halt(format!("the group's offset {committed} is beyond the commit record's {next}")));
         }
-        if first > next {
-            return Err(halt(format!(
-                "the repartition log begins at {first}, beyond the commit record's {next}"
-            )));
+        if first > next && !self.is_forgiven(repartition, first, Offset(next.0)).await? {
+            return Err(halt(Reason::BeginsLate { begins: first, position: next }.to_string()));
         }
         if let (Some(from), Some(sources)) = (position.duplicates_from, duplicates) {
             let mut rebuilding = Rebuilding::new(sources);
@@ -237,7 +250,7 @@ impl<'a> Member<'a> {
             }
             rebuilding.finish(&mut target);
         }
-        Ok((target, next))
+        Ok((target, next.max(first)))
     }
 
     /// Everything that was committed to `state` by now: up to the high watermark as a `read_uncommitted` reader sees
@@ -366,7 +379,7 @@ impl<'a> Member<'a> {
         for (&partition, held) in &mut self.held {
             if let Some(target) = &mut held.target {
                 target.drop_overlay();
-                held.next = target.committed();
+                held.next = target.committed().max(held.begins);
                 self.consumer.start(partition, held.next).await?;
             }
         }
@@ -383,15 +396,12 @@ impl<'a> Member<'a> {
 }
 
 impl Held {
+    fn at(next: NextOffset) -> Held {
+        Held { target: None, next, begins: next, halted_at: None, crosses: false, forgiven: BTreeSet::new() }
+    }
+
     fn is_behind(&self) -> bool {
         self.target.as_ref().is_some_and(|target| target.is_behind(self.next))
-    }
-}
-
-fn forgives(record: &[u8], halted_at: Offset) -> bool {
-    match HopOne::decode(record) {
-        Ok(HopOne::Reroute(reroute)) => reroute.forgives == Some(halted_at),
-        _ => false,
     }
 }
 

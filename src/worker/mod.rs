@@ -5,10 +5,15 @@
 //! from what the log and the store say. Never: a clock or a file that is not behind a port.
 
 pub mod aggregate;
+mod alone;
 mod control;
+pub mod cutover;
 pub mod lake;
+pub mod reroute;
 pub mod route;
+mod stand;
 
+pub use alone::Refused;
 pub use control::*;
 
 use crate::model::RoutingVersion;

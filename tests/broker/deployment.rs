@@ -31,7 +31,7 @@ impl Default for Shape {
 }
 
 pub(crate) struct Deployment {
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     pub(crate) log: KafkaLog,
 }
 

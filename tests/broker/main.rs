@@ -7,6 +7,7 @@ mod athena;
 mod block_on;
 mod containers;
 mod contract;
+mod cutover;
 mod deployment;
 mod group;
 mod kafka;
@@ -23,6 +24,7 @@ mod port_contract;
 mod program;
 #[path = "../real/python.rs"]
 mod python;
+mod reroute;
 mod river;
 mod s3;
 #[path = "../servers/mod.rs"]

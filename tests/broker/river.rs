@@ -41,11 +41,16 @@ fn topology() -> Arc<Topology> {
 
 /// Sends made-up events to both raw partitions.
 pub(crate) fn produce(log: &KafkaLog, seed: u64, events: u64) {
+    produce_to(log, seed, events, 2);
+}
+
+/// Sends made-up events to so many raw partitions.
+pub(crate) fn produce_to(log: &KafkaLog, seed: u64, events: u64, partitions: u64) {
     let mut producer = log.producer();
     let mut sent = 0u64;
     let (mut lines, mut line) = (Generator::new(Shoppers::new(seed, events)), Vec::new());
     while lines.next_line(&mut line) {
-        let partition = Partition((sent % 2) as u32);
+        let partition = Partition((sent % partitions) as u32);
         let value = std::mem::take(&mut line);
         let record = OutRecord { value: Some(value.trim_ascii_end().to_vec()), ..OutRecord::default() };
         producer.send(TopicPartition { topic: Topic::Raw, partition }, record);

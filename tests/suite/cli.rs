@@ -71,6 +71,8 @@ fn help_says_what_was_reviewed() {
         &["test"],
         &["metrics"],
         &["verify"],
+        &["reroute"],
+        &["cutover"],
         &["ddl"],
         &["dead-letters"],
         &["dead-letters", "ls"],

@@ -17,6 +17,8 @@ mod cli;
 mod cli_many_keys;
 #[cfg(feature = "embedded")]
 mod cli_run;
+#[cfg(feature = "embedded")]
+mod cutover;
 mod deploy;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -33,6 +35,8 @@ mod objects;
 mod port_contract;
 #[cfg(feature = "s3")]
 mod remote;
+#[cfg(feature = "embedded")]
+mod reroute;
 mod simulation;
 #[cfg(feature = "embedded")]
 mod watched;

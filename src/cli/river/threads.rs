@@ -4,7 +4,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{Weight, say_as};
 use crate::model::Role;
 use crate::port::{Failure, Reaction};
-use crate::worker::{Context, Control, Outcome};
+use crate::worker::{Context, Control, Halt, Outcome};
 use std::panic;
 use std::process;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(in crate::cli) struct Running {
     was_idle: bool,
     /// How long some partition has stood still, as far as waits tell.
     halted_for: Duration,
+    /// What stood still when that took too long: a role that drains lifts its halts.
+    stuck: Vec<Halt>,
 }
 
 /// A halt may be forgiven by a record further on in the log: so long it is looked for before an `--until-idle` run, which
@@ -52,7 +54,15 @@ pub(super) fn start(
             Exit::failed(format_args!("cannot start a thread for {}: {error}", name(role)))
         })?;
     }
-    Ok(Running { control, news, left: roles.len(), worst: None, was_idle: true, halted_for: Duration::ZERO })
+    Ok(Running {
+        control,
+        news,
+        left: roles.len(),
+        worst: None,
+        was_idle: true,
+        halted_for: Duration::ZERO,
+        stuck: Vec::new(),
+    })
 }
 
 /// A role that panicked is wrong about something: the whole process ends, as safe as `kill -9` (P4).
@@ -83,7 +93,8 @@ impl Running {
     fn mind_halts(&mut self, waited: Duration) {
         let is_stuck = self.control.goal().is_some() && !self.control.halts().is_empty();
         self.halted_for = if is_stuck { self.halted_for + waited } else { Duration::ZERO };
-        if self.halted_for >= HALT_PATIENCE {
+        if self.halted_for >= HALT_PATIENCE && !self.control.is_draining() {
+            self.stuck = self.control.halts();
             self.control.drain();
         }
     }
@@ -123,7 +134,8 @@ impl Running {
         if let Some(exit) = self.worst {
             return Err(exit);
         }
-        let halts = self.control.halts();
+        let mut halts = self.control.halts();
+        halts.extend(self.stuck.into_iter().filter(|stuck| !halts.contains(stuck)).collect::<Vec<_>>());
         for halt in &halts {
             let (role, partition) = (name(halt.role), halt.partition);
             let line = format_args!("{role} partition {partition} is halted: {}", halt.reason);

@@ -78,8 +78,11 @@ fn value(topology: &Topology, aggregate: &Aggregate, is_rolling: bool) -> Value 
             json!({ "type": "array", "items": { "enum": estimated }, "uniqueItems": true, "minItems": 1 });
         members.push(("approximate", names));
     }
-    let mut since = instant();
-    since["description"] = json!("the row counts from here on, not from its start");
+    let since = json!({
+        "type": "object",
+        "additionalProperties": instant(),
+        "description": "only in rows of the window `ever`: values that count from this instant on, by name",
+    });
     members.push(("since", since));
     members.push(("as_of", object(vec![("partition", offset()), ("offset", offset())], &[])));
     object(members, &["zone", "local", "approximate", "since"])

@@ -15,9 +15,10 @@ impl Member<'_> {
     /// Nothing is left to do, here or in partitions that somebody else holds, or held: what was committed tells.
     pub(super) async fn is_idle(&mut self) -> Result<bool, Failure> {
         let Some(goal) = self.context.control.goal() else { return Ok(false) };
+        // A halt is not done: a record further on may forgive it, and somebody else decides how long to look for one.
         let has_all = |held: &super::Held| {
-            held.halted_at.is_some()
-                || held.target.as_ref().is_none_or(|target| has_reached(target.sources(), &goal))
+            held.halted_at.is_none()
+                && held.target.as_ref().is_none_or(|target| has_reached(target.sources(), &goal))
         };
         if !self.held.values().all(has_all) {
             return Ok(false);

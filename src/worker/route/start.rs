@@ -1,6 +1,8 @@
 //! Where a raw partition begins: its committed position if it is one of ours, else a first start, else a halt.
 
-use crate::model::{HopOne, Incarnation, LogTime, NextOffset, Partition, Source, Topic, TopicPartition};
+use crate::model::{
+    Cutover, HopOne, Incarnation, LogTime, NextOffset, Partition, Source, Topic, TopicPartition,
+};
 use crate::port::{Consumer, Ends, Failure, Isolation, Reaction, Reader, TopicFacts};
 use crate::route::{Opening, RoutePosition};
 use crate::worker::{Context, Start};
@@ -21,6 +23,8 @@ pub(super) struct LinksKnown {
     sources: BTreeSet<(Incarnation, Partition)>,
     /// The most partitions that a link of this incarnation states.
     partitions: BTreeMap<Incarnation, u32>,
+    /// For each target the newest cut-over.
+    cutovers: BTreeMap<Partition, Cutover>,
 }
 
 pub(super) struct Finder<'a> {
@@ -50,9 +54,17 @@ impl Finder<'_> {
             Ok(position) => position,
             Err(foreign) => return Ok(Beginning::Halted(self.foreign(partition, &foreign.to_string()))),
         };
-        if let Some(reason) = self.refusal(partition, &position) {
-            return Ok(Beginning::Halted(reason));
+        if position.incarnation != self.raw.incarnation {
+            return Ok(Beginning::Halted(recreated(self.context, self.raw.incarnation)));
         }
+        let position = if position.version == self.context.version() {
+            position
+        } else {
+            match self.behind_cutover(partition).await? {
+                Some(position) => position,
+                None => return Ok(Beginning::Halted(self.other_version(partition, &position))),
+            }
+        };
         let ends = self.ends(partition).await?;
         if position.at > ends.next {
             return Ok(Beginning::Halted(format!(
@@ -64,18 +76,39 @@ impl Finder<'_> {
         Ok(Beginning::At(Opening { partition, position, gap_to }))
     }
 
-    fn refusal(&self, partition: Partition, position: &RoutePosition) -> Option<String> {
-        if position.incarnation != self.raw.incarnation {
-            return Some(recreated(self.context, self.raw.incarnation));
+    fn other_version(&self, partition: Partition, position: &RoutePosition) -> String {
+        format!(
+            "raw partition {partition} stands at {} under routing version {}, and this topology's is {}; \
+             `thalweg cutover OLD NEW` changes it",
+            position.at,
+            position.version,
+            self.context.version()
+        )
+    }
+
+    /// A late commit of the old version may have come behind the cut-over to ours. If that is the newest one of every
+    /// target, all below its cut stands in all of them.
+    async fn behind_cutover(&mut self, partition: Partition) -> Result<Option<RoutePosition>, Failure> {
+        let (version, targets) = (self.context.version(), self.context.topology.partitions);
+        let source = Source { incarnation: self.raw.incarnation, partition };
+        let known = self.known().await?;
+        let cut = |target| {
+            let cutover =
+                known.cutovers.get(&Partition(target)).filter(|newest| newest.version == version)?;
+            cutover.cuts.iter().find(|(of, _)| *of == source).map(|&(_, cut)| cut)
+        };
+        let cuts: Option<Vec<NextOffset>> = (0..targets).map(cut).collect();
+        let Some(at) = cuts.and_then(|cuts| cuts.into_iter().min()) else { return Ok(None) };
+        let position = RoutePosition::behind_cut(source.incarnation, version, at, targets);
+        self.consumer.commit(partition, position.to_commit()).await?;
+        Ok(Some(position))
+    }
+
+    async fn known(&mut self) -> Result<&LinksKnown, Failure> {
+        if self.links_known.is_none() {
+            *self.links_known = Some(self.scan().await?);
         }
-        let version = self.context.version();
-        (position.version != version).then(|| {
-            format!(
-                "raw partition {partition} stands at {} under routing version {}, and this topology's is {version}; \
-                 `thalweg cutover OLD NEW` changes it",
-                position.at, position.version
-            )
-        })
+        Ok(self.links_known.as_ref().expect("scanned above"))
     }
 
     fn foreign(&self, partition: Partition, what: &str) -> String {
@@ -87,11 +120,8 @@ impl Finder<'_> {
 
     /// Commits where a source that was never routed begins. The reason to halt instead, if there is one.
     async fn start_first(&mut self, partition: Partition) -> Result<Option<String>, Failure> {
-        if self.links_known.is_none() {
-            *self.links_known = Some(self.scan().await?);
-        }
-        let known = self.links_known.as_ref().expect("scanned above");
         let incarnation = self.raw.incarnation;
+        let known = self.known().await?;
         if known.sources.contains(&(incarnation, partition)) {
             return Ok(Some(self.foreign(partition, "it was routed before, but has no committed offset")));
         }
@@ -154,7 +184,7 @@ impl Finder<'_> {
                         let place = format!("repartition partition {target}, offset {}", record.offset);
                         Failure::new(Reaction::Halt, format!("{damaged} of {place}"))
                     })?;
-                    known.note(found);
+                    known.note(Partition(target), found);
                 }
                 if batch.next <= from {
                     break;
@@ -167,7 +197,7 @@ impl Finder<'_> {
 }
 
 impl LinksKnown {
-    fn note(&mut self, record: HopOne) {
+    fn note(&mut self, target: Partition, record: HopOne) {
         let mut add = |source: Source, partitions: u32| {
             self.sources.insert((source.incarnation, source.partition));
             let count = self.partitions.entry(source.incarnation).or_default();
@@ -180,7 +210,10 @@ impl LinksKnown {
             HopOne::Block(block) => add(block.source, 0),
             HopOne::Gap(gap) => add(gap.source, 0),
             HopOne::Reroute(reroute) => add(reroute.source, 0),
-            HopOne::Cutover(cutover) => cutover.cuts.iter().for_each(|&(source, _)| add(source, 0)),
+            HopOne::Cutover(cutover) => {
+                cutover.cuts.iter().for_each(|&(source, _)| add(source, 0));
+                self.cutovers.insert(target, cutover);
+            }
         }
     }
 }
