@@ -14,6 +14,13 @@ use thalweg::model::Topic;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_thalweg");
 
+/// It dies with the test's thread, however that ends.
+fn program() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", PROGRAM]);
+    command
+}
+
 /// What a test may ask for.
 pub(crate) struct Shape {
     /// A folder of `topologies/`.
@@ -104,7 +111,7 @@ impl Deployment {
     }
 
     pub(crate) fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = program();
         command.arg(verb).arg(self.topology_path()).arg("--config").arg(self.config_path());
         command
     }
@@ -116,12 +123,36 @@ impl Deployment {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// The documented glob over one table of the lake: the store keeps objects as files.
+    pub(crate) fn glob(&self, store: &S3, table: &str) -> String {
+        let lake = store.folder().join(store.bucket()).join(&self.log.settings().deployment);
+        lake.join(table).join("**/*.parquet").to_str().unwrap().to_owned()
+    }
+
+    /// Another topology than the one in the repository, in one place.
+    #[track_caller]
+    pub(crate) fn edit_topology(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.topology_path()).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        fs::write(self.topology_path(), text.replace(from, to)).unwrap();
+    }
+
+    fn generator(&self, more: &[&str]) -> Command {
+        let mut command = program();
+        command.arg("generate").arg("--config").arg(self.config_path());
+        command.arg("--topology").arg(self.topology_path()).args(more);
+        command
+    }
+
+    /// Goes on in the background.
+    pub(crate) fn generating(&self, more: &[&str]) -> Child {
+        self.generator(more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Made-up events into the raw topic; what the verb says of them.
     #[track_caller]
     pub(crate) fn generate(&self, more: &[&str]) -> String {
-        let mut command = Command::new(PROGRAM);
-        command.arg("generate").arg("--config").arg(self.config_path());
-        let output = command.arg("--topology").arg(self.topology_path()).args(more).output().unwrap();
+        let output = self.generator(more).output().unwrap();
         assert!(output.status.success(), "generate: {}", said(&output));
         String::from_utf8(output.stderr).unwrap()
     }

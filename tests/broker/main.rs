@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
 mod athena;
+mod away;
 #[path = "../suite/block_on.rs"]
 mod block_on;
+mod chaos;
 mod containers;
 mod contract;
 mod cutover;

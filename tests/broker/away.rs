@@ -1,0 +1,97 @@
+//! A store and a broker that are away for two minutes: what can go on goes on, memory stays bounded, nothing is lost.
+
+use crate::contract::now;
+use crate::deployment::{Deployment, Shape};
+use crate::servers::{Kafka, S3};
+use std::fs;
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+use thalweg::model::{Partition, Role, Topic, TopicPartition};
+use thalweg::port::{Isolation, Log};
+
+const AWAY: Duration = Duration::from_secs(120);
+const EVENTS: u64 = 150_000;
+const RATE: u64 = 500;
+/// Of the one process with all roles.
+const MEMORY_MAX_MIB: u64 = 512;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The most that the process ever held, from proc(5).
+fn peak_mib(process: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+/// How far `aggregate` has committed, over all targets.
+fn committed(deployment: &Deployment) -> u64 {
+    let mut reader = deployment.log.reader();
+    let at = |partition| now(reader.committed(Role::Aggregate, Partition(partition))).unwrap();
+    (0..4).map(at).map(|at| at.map_or(0, |at| at.next.0)).sum()
+}
+
+fn raw(deployment: &Deployment) -> u64 {
+    let mut reader = deployment.log.reader();
+    let end = |partition| {
+        let at = TopicPartition { topic: Topic::Raw, partition: Partition(partition) };
+        now(reader.ends(at, Isolation::ReadCommitted)).unwrap().next.0
+    };
+    (0..2).map(end).sum()
+}
+
+fn files(deployment: &Deployment, store: &S3) -> usize {
+    fn count(folder: &std::path::Path) -> usize {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
+    }
+    let lake = store.folder().join(store.bucket()).join(&deployment.log.settings().deployment);
+    count(&lake.join("marketplace_events"))
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what} did not happen");
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_store_and_then_a_broker_that_are_away_for_two_minutes_cost_time_and_nothing_else() {
+    let (Some(kafka), Some(store)) = (Kafka::start(1), S3::start()) else { return };
+    let deployment = Deployment::with(&kafka, &store, &Shape::default());
+    deployment.edit_topology("age: 5m, bytes: 128MiB", "age: 3s, bytes: 1MiB");
+    deployment.make_topics();
+    let mut worker = deployment.worker(0);
+    let mut load = deployment.generating(&["--events", &EVENTS.to_string(), "--rate", &RATE.to_string()]);
+    until("the first file", || files(&deployment, &store) > 0);
+
+    store.kill();
+    let (begun, metrics) = (Instant::now(), committed(&deployment));
+    until("metrics without a store", || committed(&deployment) > metrics);
+    thread::sleep(AWAY.saturating_sub(begun.elapsed()));
+    let late = committed(&deployment);
+    until("metrics without a store, to the end", || committed(&deployment) > late);
+    let before = files(&deployment, &store);
+    store.restart();
+    until("files again", || files(&deployment, &store) > before);
+
+    kafka.kill(1);
+    thread::sleep(AWAY);
+    kafka.restart(1);
+    let metrics = committed(&deployment);
+    until("metrics again", || committed(&deployment) > metrics);
+    assert!(worker.try_wait().unwrap().is_none(), "the worker gave up");
+    assert!(load.wait().unwrap().success(), "the load was not acknowledged");
+
+    let peak = peak_mib(&worker);
+    println!("peak memory: {peak} MiB");
+    assert!(peak < MEMORY_MAX_MIB, "{peak} MiB");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let raw = raw(&deployment);
+    assert!(raw >= EVENTS, "{raw} of {EVENTS} events arrived");
+    deployment.fine("run", &["--until-idle"]);
+    deployment.proved(raw);
+}
