@@ -64,11 +64,17 @@ impl Remote {
     }
 
     pub(super) fn reading(&self) -> Result<Reading, Exit> {
+        self.greet()?;
         let objects: Box<dyn Objects> = match &self.store {
             Place::Directory(dir) => Box::new(LocalObjects::open_read_only(dir)),
             Place::Store(store) => Box::new(RemoteObjects::open(store).map_err(topic::failed)?),
         };
         Ok(Reading { reader: self.log.reader(), objects })
+    }
+
+    /// Whether the brokers answer and know us, before anything is asked of them.
+    pub(super) fn greet(&self) -> Result<(), Exit> {
+        self.log.greet().map(|_| ()).map_err(|error| topic::failed(error.into()))
     }
 
     /// Every topic that we make.

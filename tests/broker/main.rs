@@ -27,5 +27,6 @@ mod s3;
 mod servers;
 mod store;
 mod support;
+mod tls;
 mod topics;
 mod totals;
