@@ -14,10 +14,10 @@ use crate::kafka::topics::{self, Difference, Present, Shape, Wanted};
 use crate::kafka::{KafkaLog, Settings as KafkaSettings, Timeouts};
 use crate::model::{NextOffset, Partition, Role, Topic, TopicPartition};
 use crate::objects::{self, LocalObjects, RemoteObjects, StoreSettings, probe};
-use crate::port::{Failure, Isolation, Log, Objects};
+use crate::port::{Failure, Log, Objects};
 use crate::topology::Topology;
 use crate::watch;
-use crate::worker::{Control, Settings, Start};
+use crate::worker::{Control, Settings, Start, behind_last_record};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -157,15 +157,15 @@ impl Remote {
         }
     }
 
-    /// Where the raw topic ends now: what `--until-idle` waits for.
+    /// Where the raw topic's records end now: what `--until-idle` waits for.
     fn raw_ends(&self) -> Result<BTreeMap<Partition, NextOffset>, Exit> {
         let (mut reader, topic) = (self.log.reader(), Topic::Raw);
         let partitions = block_on(reader.facts(topic)).map_err(topic::failed)?.partitions;
         let mut ends = BTreeMap::new();
         for partition in (0..partitions).map(Partition) {
             let at = TopicPartition { topic, partition };
-            let end = block_on(reader.ends(at, Isolation::ReadCommitted)).map_err(topic::failed)?;
-            ends.insert(partition, end.next);
+            let end = block_on(behind_last_record(&mut *reader, at)).map_err(topic::failed)?;
+            ends.insert(partition, end);
         }
         Ok(ends)
     }

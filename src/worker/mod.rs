@@ -6,10 +6,12 @@
 
 pub mod aggregate;
 mod control;
+mod ends;
 pub mod lake;
 pub mod route;
 
 pub use control::*;
+pub use ends::behind_last_record;
 
 use crate::model::RoutingVersion;
 use crate::port::{Clock, Log, Objects};

@@ -2,6 +2,7 @@
 //! answer, die, come back with their data, and leave nothing behind.
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
+mod bad_input;
 #[path = "../suite/block_on.rs"]
 mod block_on;
 mod contract;
