@@ -22,6 +22,7 @@ mod port_contract;
 mod program;
 #[path = "../real/python.rs"]
 mod python;
+mod refused;
 mod river;
 mod s3;
 #[path = "../servers/mod.rs"]

@@ -26,6 +26,7 @@ pub(crate) mod left_out;
 pub(crate) mod ports;
 pub(crate) mod process;
 mod promlint;
+pub(crate) mod proxy;
 mod s3;
 pub(crate) mod workdir;
 
