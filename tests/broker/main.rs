@@ -9,6 +9,7 @@ mod contract;
 mod deployment;
 mod group;
 mod kafka;
+mod late;
 mod leaves_nothing;
 mod operations;
 #[path = "../suite/port_contract.rs"]

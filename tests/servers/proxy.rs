@@ -63,14 +63,14 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    /// The error of the answer to what was held, once the broker has given it.
+    /// The error of the answer to the end of a transaction that was held, once the broker has given it.
     pub(crate) fn error(&self, patience: Duration) -> Option<i16> {
         let state = self.state();
         let waited = self.0.1.wait_timeout_while(state, patience, |state| state.answer.is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let answer = state.answer.as_ref()?;
-        // Of an answer to the end of a transaction: its number, no tags, how long to wait, the error.
-        Some(i16::from_be_bytes([answer[9], answer[10]]))
+        // Before the error stands how long to wait.
+        Some(i16::from_be_bytes([answer[4], answer[5]]))
     }
 
     pub(crate) fn wait(&self, patience: Duration) {
@@ -100,25 +100,36 @@ impl Request<'_> {
     /// Behind the header, whose newer form ends with tags.
     fn fields(&self) -> usize {
         let client = i16::from_be_bytes([self.body[8], self.body[9]]).max(0) as usize;
+        10 + client + usize::from(self.is_flexible())
+    }
+
+    fn is_flexible(&self) -> bool {
         let version = i16::from_be_bytes([self.body[2], self.body[3]]);
-        let is_flexible = match self.api() {
+        match self.api() {
             PRODUCE => version >= 9,
-            END_TXN | TXN_OFFSET_COMMIT => version >= 3,
+            END_TXN => version >= 3,
             api => panic!("nobody has asked for the fields of {api}"),
-        };
-        assert!(is_flexible, "version {version} of {} is older than any client here", self.api());
-        10 + client + 1
+        }
+    }
+
+    /// Behind a text, which may be none; and whether there is one.
+    fn behind_text(&self, mut at: usize) -> (usize, bool) {
+        if self.is_flexible() {
+            let length = number(self.body, &mut at);
+            return (at + length.saturating_sub(1), length > 1);
+        }
+        let length = i16::from_be_bytes([self.body[at], self.body[at + 1]]).max(0) as usize;
+        (at + 2 + length, length > 0)
     }
 
     /// Of a produce request: where `acks` stands, behind the transactional id.
     fn acks(&self) -> usize {
-        let mut at = self.fields();
-        let length = number(self.body, &mut at);
-        at + length.saturating_sub(1)
+        self.behind_text(self.fields()).0
     }
 
     /// Of a produce request: the one topic and partition that librdkafka sends at a time.
     pub(crate) fn place(&self) -> (String, i32) {
+        assert!(self.is_flexible(), "an older request than any client here makes");
         let mut at = self.acks() + 6;
         assert_eq!(number(self.body, &mut at), 2, "one topic");
         let length = number(self.body, &mut at) - 1;
@@ -129,16 +140,13 @@ impl Request<'_> {
     }
 
     pub(crate) fn is_transactional(&self) -> bool {
-        let mut at = self.fields();
-        number(self.body, &mut at) > 1
+        self.behind_text(self.fields()).1
     }
 
     /// Of a request to end a transaction: whether to commit it.
     pub(crate) fn commits(&self) -> bool {
-        let mut at = self.fields();
-        let length = number(self.body, &mut at) - 1;
         // The producer's id and epoch stand between.
-        self.body[at + length + 10] != 0
+        self.body[self.behind_text(self.fields()).0 + 10] != 0
     }
 
     /// Brokers refuse two acknowledgements at once, whatever else is in the request.
@@ -193,7 +201,8 @@ pub(crate) fn proxy(port: &Port, broker: u16, judge: impl Fn(&Request<'_>) -> Ac
 struct Expected(Arc<Mutex<HashMap<[u8; 4], Answer>>>);
 
 enum Answer {
-    Tell(Gate),
+    /// Without the header, which is so long.
+    Tell(Gate, usize),
     Refuse(i16),
 }
 
@@ -219,7 +228,8 @@ fn serve(mut client: TcpStream, broker: u16, judge: &Judge) -> io::Result<()> {
             Act::Pass => write(&mut to, &body)?,
             Act::Hold(gate) => {
                 gate.wait(FOREVER);
-                expected.all().insert(request.number(), Answer::Tell(gate));
+                let body_at = if request.api() == END_TXN && request.is_flexible() { 5 } else { 4 };
+                expected.all().insert(request.number(), Answer::Tell(gate, body_at));
                 write(&mut to, &body)?;
             }
             Act::Refuse(gate, error) => {
@@ -237,7 +247,7 @@ fn answer(mut from: TcpStream, mut client: TcpStream, expected: &Expected) {
     while let Ok(mut body) = read(&mut from) {
         match expected.all().remove(&body[..4]) {
             None => {}
-            Some(Answer::Tell(gate)) => gate.answer(&body),
+            Some(Answer::Tell(gate, at)) => gate.answer(&body[at..]),
             Some(Answer::Refuse(error)) => refused(&mut body, error),
         }
         if write(&mut client, &body).is_err() {
