@@ -44,8 +44,8 @@ async fn last_between(
     let mut last = None;
     while from < end {
         let batch = reader.read(at, from, READ_BYTES).await?;
-        let before = batch.records.iter().map(|record| record.offset.next()).filter(|next| *next <= end);
-        last = before.last().or(last);
+        let mut before = batch.records.iter().map(|record| record.offset.next()).filter(|next| *next <= end);
+        last = before.next_back().or(last);
         if batch.next <= from {
             break;
         }

@@ -11,6 +11,7 @@ use crate::servers::proxy::{Act, END_TXN, Gate, PRODUCE, Request, TXN_OFFSET_COM
 use crate::servers::{Kafka, S3};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rustix::process::{Pid, Signal, kill_process};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -248,8 +249,9 @@ fn values_stay_right_while_ends_of_transactions_come_late() {
         assert!(FENCED.contains(&late), "{first:?}: {late}");
     }
     more();
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+    // It leaves its groups, so that nobody waits for the end of its sessions.
+    kill_process(Pid::from_child(&worker), Signal::TERM).unwrap();
+    assert!(worker.wait().unwrap().success());
 
     deployment.fine("run", &["--until-idle"]);
     deployment.proved(events);
