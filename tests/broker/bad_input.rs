@@ -12,7 +12,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use thalweg::generate::{Generator, Settings as Shoppers};
@@ -266,4 +268,34 @@ fn at_end(deployment: &Deployment) -> BTreeMap<Partition, LogTime> {
         from = batch.next;
     }
     found
+}
+
+#[test]
+fn a_batch_that_unpacks_to_more_than_the_client_takes_is_named_and_read_once_the_limit_is_raised() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
+    let deployment = Deployment::with(kafka, store, &Shape { raw_partitions: 1, ..Shape::default() });
+    deployment.make_topics();
+    let topic = deployment.log.settings().raw_topic.as_str();
+    let bombs = producer(kafka, &[("compression.type", "zstd")]);
+    send(&bombs, BaseRecord::to(topic).partition(0).payload(&vec![0; BOMB]).key(b"a bomb"));
+    send(&bombs, BaseRecord::to(topic).partition(0).payload(&lines(3, 1)[0]).key(b"an event"));
+    bombs.flush(PATIENCE).unwrap();
+
+    let mut worker = deployment.command("run");
+    worker.env("THALWEG__KAFKA__CLIENT__FETCH_MAX_BYTES", "4000000");
+    worker.env("THALWEG__KAFKA__CLIENT__RECEIVE_MESSAGE_MAX_BYTES", "5000000");
+    let mut worker = worker.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (stderr, (found, named)) = (worker.stderr.take().unwrap(), mpsc::channel());
+    let told = |line: &String| line.contains("Invalid compressed data");
+    let reading = thread::spawn(move || {
+        BufReader::new(stderr).lines().map(Result::unwrap).find(told).map(|line| found.send(line))
+    });
+    let named = named.recv_timeout(PATIENCE).ok();
+    worker.kill().unwrap();
+    drop(reading.join());
+    worker.wait().unwrap();
+
+    assert!(named.is_some_and(|line| line.contains("partition 0") || line.contains(topic)));
+    idle(&deployment);
+    deployment.proved(2);
 }
