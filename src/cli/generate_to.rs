@@ -31,6 +31,7 @@ pub(super) fn send(
         None => demo::marketplace()?,
     };
     let remote = Remote::open(topology, config)?;
+    remote.greet()?;
     let name = remote.log().settings().raw_topic.clone();
     let facts = block_on(remote.log().reader().facts(Topic::Raw)).map_err(topic::failed)?;
     let mut sending = Sending { producer: remote.log().producer(), sent: 0, acknowledged: 0 };

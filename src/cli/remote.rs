@@ -14,10 +14,10 @@ use crate::kafka::topics::{self, Difference, Present, Shape, Wanted};
 use crate::kafka::{KafkaLog, Settings as KafkaSettings, Timeouts};
 use crate::model::{NextOffset, Partition, Role, Topic, TopicPartition};
 use crate::objects::{self, LocalObjects, RemoteObjects, StoreSettings, probe};
-use crate::port::{Failure, Isolation, Log, Objects};
+use crate::port::{Failure, Log, Objects};
 use crate::topology::Topology;
 use crate::watch;
-use crate::worker::{Context, Control, Settings, Start};
+use crate::worker::{Context, Control, Settings, Start, behind_last_record};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -64,6 +64,7 @@ impl Remote {
     }
 
     pub(super) fn reading(&self) -> Result<Reading, Exit> {
+        self.greet()?;
         let objects: Box<dyn Objects> = match &self.store {
             Place::Directory(dir) => Box::new(LocalObjects::open_read_only(dir)),
             Place::Store(store) => Box::new(RemoteObjects::open(store).map_err(topic::failed)?),
@@ -81,6 +82,11 @@ impl Remote {
         let (log, control) = (Rc::new(KafkaLog::new(settings)), Arc::new(Control::default()));
         let settings = self::settings(&self.config, Start::Earliest, false);
         Ok(river::context(&self.topology, log, objects, &settings, &control))
+    }
+
+    /// Whether the brokers answer and know us, before anything is asked of them.
+    pub(super) fn greet(&self) -> Result<(), Exit> {
+        self.log.greet().map(|_| ()).map_err(|error| topic::failed(error.into()))
     }
 
     /// Every topic that we make.
@@ -167,15 +173,15 @@ impl Remote {
         }
     }
 
-    /// Where the raw topic ends now: what `--until-idle` waits for.
+    /// Where the raw topic's records end now: what `--until-idle` waits for.
     fn raw_ends(&self) -> Result<BTreeMap<Partition, NextOffset>, Exit> {
         let (mut reader, topic) = (self.log.reader(), Topic::Raw);
         let partitions = block_on(reader.facts(topic)).map_err(topic::failed)?.partitions;
         let mut ends = BTreeMap::new();
         for partition in (0..partitions).map(Partition) {
             let at = TopicPartition { topic, partition };
-            let end = block_on(reader.ends(at, Isolation::ReadCommitted)).map_err(topic::failed)?;
-            ends.insert(partition, end.next);
+            let end = block_on(behind_last_record(&mut *reader, at)).map_err(topic::failed)?;
+            ends.insert(partition, end);
         }
         Ok(ends)
     }

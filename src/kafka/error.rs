@@ -20,6 +20,9 @@ pub enum Error {
     #[error("{group}: another process is the same member; give each process an ordinal of its own ({text})")]
     Twin { group: String, text: String },
 
+    #[error("{} ({text}); see `kafka.security` of the configuration", refusal(*is_tls))]
+    Refused { is_tls: bool, text: String },
+
     #[error("no member of the group, so nothing can be committed")]
     NotAMember,
 
@@ -62,10 +65,19 @@ impl Error {
             Error::Call { is_fatal: true, .. } | Error::NotAMember => Reaction::Rejoin,
             Error::Call { code: Some(code), .. } => reaction(*code),
             Error::Call { code: None, .. } | Error::Silent(_) => Reaction::Retry,
-            Error::Settings(_) | Error::OutOfRange { .. } | Error::Twin { .. } | Error::Misuse(_) => {
-                Reaction::Halt
-            }
+            Error::Settings(_)
+            | Error::Refused { .. }
+            | Error::OutOfRange { .. }
+            | Error::Twin { .. }
+            | Error::Misuse(_) => Reaction::Halt,
         }
+    }
+}
+
+fn refusal(is_tls: bool) -> &'static str {
+    match is_tls {
+        true => "no encrypted line to the brokers",
+        false => "the brokers do not know us",
     }
 }
 

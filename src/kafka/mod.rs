@@ -10,6 +10,7 @@
 
 mod consumer;
 mod error;
+mod greet;
 mod native;
 mod paused;
 mod producer;
@@ -37,6 +38,12 @@ impl KafkaLog {
     /// Connects to nothing yet.
     pub fn new(settings: Settings) -> Self {
         KafkaLog { settings: Arc::new(settings) }
+    }
+
+    /// Whether the brokers answer and know us; how many they are. A refusal is told at once, and not when the time of a
+    /// request is over.
+    pub fn greet(&self) -> Result<usize, Error> {
+        greet::greet(&self.settings)
     }
 
     pub fn settings(&self) -> &Settings {

@@ -8,6 +8,7 @@ pub mod aggregate;
 mod alone;
 mod control;
 pub mod cutover;
+mod ends;
 pub mod lake;
 pub mod reroute;
 pub mod route;
@@ -15,6 +16,7 @@ mod stand;
 
 pub use alone::Refused;
 pub use control::*;
+pub use ends::behind_last_record;
 
 use crate::model::RoutingVersion;
 use crate::port::{Clock, Log, Objects};

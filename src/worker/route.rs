@@ -13,6 +13,7 @@
 mod delivery;
 mod start;
 
+use super::ends::is_empty_between;
 use super::{Context, Counts, Halt, Outcome};
 use crate::decode::Decoder;
 use crate::model::{
@@ -61,6 +62,8 @@ struct Router {
     going: Vec<Partition>,
     commits: Pace,
     links: Pace,
+    /// The last poll brought nothing.
+    is_quiet: bool,
     /// Reading waits for the byte budget.
     is_paused: bool,
     pause: Duration,
@@ -78,6 +81,7 @@ impl Router {
             going: Vec::new(),
             commits: Pace::new(context.settings.route_commit_every, now),
             links: Pace::new(context.settings.link_every, now),
+            is_quiet: false,
             is_paused: false,
             pause: context.settings.backoff.0,
             context,
@@ -120,7 +124,9 @@ impl Router {
         // While something is on its way its arrival is awaited below, not in the poll.
         let is_settled = self.deliveries.session.is_settled();
         let wait = if is_settled { poll_wait } else { Duration::ZERO };
-        match self.consumer.poll(bytes, wait).await? {
+        let polled = self.consumer.poll(bytes, wait).await?;
+        self.is_quiet = matches!(polled, Polled::Idle);
+        match polled {
             Polled::Records(batch) => self.take(batch),
             Polled::Assigned(partitions) => {
                 self.held.extend(partitions.into_iter().map(|partition| (partition, Stage::Waiting)));
@@ -271,12 +277,27 @@ impl Router {
                 continue;
             }
             let at = TopicPartition { topic: Topic::Raw, partition };
-            ends.insert(partition, self.reader.ends(at, Isolation::ReadCommitted).await?.next);
+            ends.insert(partition, self.end(at).await?);
         }
         // No acknowledgement may be noted between asking for the ends and this.
         let records = self.deliveries.session.links(&ends, raw.partitions);
         self.deliveries.send(records);
         Ok(())
+    }
+
+    /// Where the source ends; our own position, if nothing that can be read stands between it and the end.
+    async fn end(&mut self, at: TopicPartition) -> Result<NextOffset, Failure> {
+        let end = self.reader.ends(at, Isolation::ReadCommitted).await?.next;
+        let position = self.deliveries.session.position(at.partition).filter(|position| *position < end);
+        match position {
+            // In a backlog there is something.
+            Some(position)
+                if self.is_quiet && is_empty_between(&mut *self.reader, at, position, end).await? =>
+            {
+                Ok(position)
+            }
+            _ => Ok(end),
+        }
     }
 
     /// Reading pauses while more is in flight than the budget allows.

@@ -4,6 +4,7 @@
 
 mod athena;
 mod away;
+mod bad_input;
 #[path = "../suite/block_on.rs"]
 mod block_on;
 mod chaos;
@@ -13,6 +14,7 @@ mod cutover;
 mod deployment;
 mod group;
 mod kafka;
+mod late;
 mod leaves_nothing;
 mod operations;
 #[path = "../suite/port_contract.rs"]
@@ -26,6 +28,7 @@ mod port_contract;
 mod program;
 #[path = "../real/python.rs"]
 mod python;
+mod refused;
 mod reroute;
 mod river;
 mod s3;
@@ -33,5 +36,6 @@ mod s3;
 mod servers;
 mod store;
 mod support;
+mod tls;
 mod topics;
 mod totals;

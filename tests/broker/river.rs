@@ -17,7 +17,7 @@ use thalweg::model::{LogTime, NextOffset, OutBatch, OutRecord, Partition, Role, 
 use thalweg::objects::LocalObjects;
 use thalweg::port::{Clock, Isolation, Log, Reader};
 use thalweg::topology::Topology;
-use thalweg::worker::{Context, Control, Outcome, Settings, aggregate, lake, route};
+use thalweg::worker::{Context, Control, Halt, Outcome, Settings, aggregate, lake, route};
 
 struct WallClock;
 
@@ -33,7 +33,7 @@ impl Clock for WallClock {
     }
 }
 
-fn topology() -> Arc<Topology> {
+pub(crate) fn topology() -> Arc<Topology> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/marketplace/topology.yaml");
     let checked = thalweg::topology::check(&std::fs::read_to_string(path).unwrap());
     Arc::new(Topology { partitions: 2, ..checked.unwrap() })
@@ -75,7 +75,12 @@ fn drive(role: Role, context: Context) -> Outcome {
 }
 
 /// Runs all roles in this process until everything is done that stands in the raw topic now.
-fn until_idle(log: &KafkaLog, topology: &Arc<Topology>, lake: &Path) {
+pub(crate) fn until_idle(log: &KafkaLog, topology: &Arc<Topology>, lake: &Path) {
+    assert_eq!(ends_with(log, topology, lake, |_| ()), []);
+}
+
+/// The same with something that each role's thread does first; what is halted in the end.
+pub(crate) fn ends_with(log: &KafkaLog, topology: &Arc<Topology>, lake: &Path, first: fn(Role)) -> Vec<Halt> {
     let control = Arc::new(Control::default());
     let mut reader = log.reader();
     let goal: BTreeMap<Partition, NextOffset> = (0..2)
@@ -89,6 +94,7 @@ fn until_idle(log: &KafkaLog, topology: &Arc<Topology>, lake: &Path) {
         let (log, topology, control) = (log.clone(), topology.clone(), control.clone());
         let lake = lake.to_owned();
         thread::spawn(move || {
+            first(role);
             let context = Context {
                 topology,
                 log: Rc::new(log),
@@ -103,11 +109,11 @@ fn until_idle(log: &KafkaLog, topology: &Arc<Topology>, lake: &Path) {
     for role in roles {
         assert_eq!(role.join().unwrap(), Outcome::Idle);
     }
-    assert_eq!(control.halts(), []);
+    control.halts()
 }
 
 /// Everything is there, and the same fold over the lake says so.
-fn proved(log: &KafkaLog, topology: &Topology, lake: &Path, raw: u64) {
+pub(crate) fn proved(log: &KafkaLog, topology: &Topology, lake: &Path, raw: u64) {
     let objects = LocalObjects::open_read_only(lake);
     let mut reader = log.reader();
     let verified = thalweg::verify::verify(topology, &mut *reader, &objects, "", |_, _| ());

@@ -28,6 +28,7 @@ pub(crate) mod left_out;
 pub(crate) mod ports;
 pub(crate) mod process;
 mod promlint;
+pub(crate) mod proxy;
 mod s3;
 mod trino;
 pub(crate) mod workdir;

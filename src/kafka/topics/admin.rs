@@ -2,6 +2,7 @@
 
 use super::Wanted;
 use crate::kafka::error::Error;
+use crate::kafka::greet::greet;
 use crate::kafka::native::{NativeError, topic_id};
 use crate::kafka::settings::Settings;
 use rdkafka::admin::{
@@ -35,6 +36,7 @@ pub struct Present {
 /// One client for many questions.
 pub struct Admin {
     client: AdminClient<DefaultClientContext>,
+    settings: Settings,
     wait: Duration,
 }
 
@@ -42,7 +44,7 @@ impl Admin {
     /// Connects to nothing yet.
     pub fn new(settings: &Settings) -> Result<Admin, Error> {
         let client = settings.client().create().map_err(|error| Error::call("make a client", &error))?;
-        Ok(Admin { client, wait: settings.timeouts.request })
+        Ok(Admin { client, settings: settings.clone(), wait: settings.timeouts.request })
     }
 
     fn options(&self) -> AdminOptions {
@@ -52,9 +54,7 @@ impl Admin {
 
     /// How many brokers there are.
     pub fn brokers(&self) -> Result<usize, Error> {
-        let metadata = self.client.inner().fetch_metadata(None, self.wait);
-        let metadata = metadata.map_err(|error| Error::call("ask for the brokers", &error))?;
-        Ok(metadata.brokers().len())
+        greet(&self.settings)
     }
 
     /// `None`: there is no such topic.
