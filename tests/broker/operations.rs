@@ -227,7 +227,7 @@ fn a_drain_that_cannot_end_is_ended_by_its_grace() {
 }
 
 #[test]
-fn brokers_that_are_away_at_the_start_end_it_and_what_the_client_says_is_in_the_log_without_secrets() {
+fn brokers_that_are_away_at_the_start_end_it_with_a_sentence_and_without_secrets() {
     const CANARY: &str = "hunter2-canary";
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
