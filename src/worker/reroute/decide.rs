@@ -234,3 +234,152 @@ impl Deciding<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{HopOne, Link, Links};
+    use crate::topology::check;
+    use std::sync::Arc;
+
+    const BEFORE: Incarnation = Incarnation(1);
+    const NOW: Incarnation = Incarnation(2);
+
+    fn topology() -> Arc<Topology> {
+        let text = include_str!("../../../topologies/tenant-insights/topology.yaml");
+        Arc::new(Topology { partitions: 2, ..check(text).unwrap() })
+    }
+
+    fn link(topology: &Topology, incarnation: Incarnation, below: u64, last: Option<u64>) -> HopOne {
+        HopOne::Links(Links {
+            links: vec![Link {
+                source: Source { incarnation, partition: Partition(0) },
+                version: RoutingVersion(topology.routing_version),
+                below: NextOffset(below),
+                last: last.map(Offset),
+                raw_partitions: 1,
+                at_end: None,
+            }],
+        })
+    }
+
+    /// One raw partition of incarnation `NOW` with 100 records, and two targets that have read these records.
+    fn facts(topology: &Arc<Topology>, targets: [&[HopOne]; 2], position: Option<RoutePosition>) -> Facts {
+        let scan = |records: &[HopOne]| {
+            let mut scan = Scan::new(Arc::clone(topology), None).unwrap();
+            (0..).zip(records).for_each(|(offset, record)| scan.take(Offset(offset), &record.encode()));
+            scan
+        };
+        Facts {
+            raw: TopicFacts { incarnation: NOW, partitions: 1 },
+            committed: vec![position.map(|position| position.to_commit())],
+            ends: vec![Ends { first: NextOffset(0), next: NextOffset(100) }],
+            targets: targets.map(scan).into(),
+        }
+    }
+
+    fn at(topology: &Topology, at: u64, last: [Option<u64>; 2]) -> Option<RoutePosition> {
+        let version = RoutingVersion(topology.routing_version);
+        let first = RoutePosition::first(NOW, version, NextOffset(at), 2);
+        Some(RoutePosition { last: last.map(|last| last.map(Offset)).into(), ..first })
+    }
+
+    fn reroutes(plan: &Plan) -> Vec<Vec<(u64, Option<u64>)>> {
+        let of = |of: &Vec<Reroute>| of.iter().map(|it| (it.at.0, it.forgives.map(|at| at.0))).collect();
+        plan.records.iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_is_left_alone() {
+        let topology = topology();
+        let told = [link(&topology, NOW, 0, None), link(&topology, NOW, 40, None)];
+        let facts = facts(&topology, [&told, &told], at(&topology, 40, [None, Some(39)]));
+
+        let plan = decide(&topology, &facts, &Asked::default()).unwrap();
+
+        assert!(plan.is_empty() && plan.restarts.is_empty(), "{plan:?}");
+    }
+
+    #[test]
+    fn what_the_position_states_and_a_target_lacks_is_sent_again_from_what_all_have() {
+        let topology = topology();
+        let told = [link(&topology, NOW, 10, None), link(&topology, NOW, 40, None)];
+        let lost = [link(&topology, NOW, 10, None), link(&topology, NOW, 40, Some(30))];
+        let facts = facts(&topology, [&told, &lost], at(&topology, 40, [None, Some(30)]));
+
+        let plan = decide(&topology, &facts, &Asked::default()).unwrap();
+
+        // Nothing was committed by either target, so it goes on where the source began.
+        assert_eq!(plan.restarts[0].why, Why::Lost { targets: vec![Partition(1)] });
+        assert_eq!(plan.restarts[0].at, NextOffset(10));
+        let commit = RoutePosition::parse(&plan.restarts[0].commit, 2).unwrap();
+        assert_eq!(commit.last, [None, None], "nothing was ever sent below");
+        assert_eq!(reroutes(&plan), [vec![(10, None)], vec![(10, Some(1))]]);
+    }
+
+    #[test]
+    fn a_forgiven_record_needs_no_second_word_and_the_last_halt_is_forgiven_first() {
+        let topology = topology();
+        let bad = link(&topology, NOW, 40, Some(30));
+        let forgiven = HopOne::Reroute(Reroute {
+            source: Source { incarnation: NOW, partition: Partition(0) },
+            at: NextOffset(10),
+            forgives: Some(Offset(1)),
+        });
+        let told = [link(&topology, NOW, 10, None), link(&topology, NOW, 40, None)];
+        let lost = [told[0].clone(), bad.clone(), bad.clone(), bad, forgiven];
+        let facts = facts(&topology, [&told, &lost], at(&topology, 40, [None, Some(30)]));
+
+        let plan = decide(&topology, &facts, &Asked::default()).unwrap();
+
+        assert_eq!(reroutes(&plan)[1], [(10, Some(3)), (10, Some(2))]);
+    }
+
+    #[test]
+    fn a_recreated_topic_is_taken_only_when_asked_and_from_its_beginning() {
+        let topology = topology();
+        let told = [link(&topology, BEFORE, 0, None), link(&topology, BEFORE, 70, None)];
+        // Somebody's session of the new topic got as far as one target.
+        let early = [told[0].clone(), link(&topology, NOW, 0, None)];
+        let facts = facts(&topology, [&told, &early], None);
+
+        let refused = decide(&topology, &facts, &Asked::default()).unwrap_err();
+        let asked = Asked { new_incarnation: true, ..Asked::default() };
+        let plan = decide(&topology, &facts, &asked).unwrap();
+
+        assert!(refused.contains("--new-incarnation takes it"), "{refused}");
+        assert_eq!(plan.retires, [BEFORE]);
+        assert_eq!((plan.restarts[0].at, &plan.restarts[0].why), (NextOffset(0), &Why::NewIncarnation));
+        assert_eq!(reroutes(&plan), [vec![(0, None)], vec![(0, Some(1))]]);
+    }
+
+    #[test]
+    fn a_truncated_raw_log_is_no_place_to_start_from() {
+        let topology = topology();
+        let told = [link(&topology, NOW, 0, None), link(&topology, NOW, 170, None)];
+        let mut facts = facts(&topology, [&told, &told], at(&topology, 170, [None, None]));
+        let plan = decide(&topology, &facts, &Asked::default()).unwrap();
+        assert_eq!(
+            plan.restarts[0].why,
+            Why::Beyond,
+            "nothing was committed, so all of it can be sent again"
+        );
+
+        facts.targets = facts.targets.into_iter().map(committed).collect();
+        let refused = decide(&topology, &facts, &Asked::default()).unwrap_err();
+
+        assert!(refused.contains("ends at 100, and all below 170 was counted"), "{refused}");
+    }
+
+    /// As if the target had committed all that it has taken.
+    fn committed(scan: Scan) -> Scan {
+        let record = crate::aggregate::CommitRecord {
+            commit: 1,
+            next: scan.next().0,
+            records: 1,
+            sources: scan.sources().into(),
+            dedup: None,
+        };
+        Scan::new(topology(), Some(&record)).unwrap()
+    }
+}
