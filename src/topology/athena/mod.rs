@@ -2,7 +2,7 @@
 //!
 //! In: a topology, and a [`Glue`]: where the files lie, in which database the tables stand, which years they
 //! show. Out: the same tables and views as SQL for Athena ([`athena_ddl`]) and as Terraform for the catalog that
-//! Athena reads ([`terraform`]). Promises: no file has to be registered, now or later; a tenant's rows are read
+//! Athena reads ([`terraform()`]). Promises: no file has to be registered, now or later; a tenant's rows are read
 //! by nobody who does not name the tenant; times and ids are what the other readers of the lake see. Never:
 //! anything that changes a file.
 
