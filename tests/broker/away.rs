@@ -1,7 +1,7 @@
-//! A store and a broker that are away for two minutes: what can go on goes on, memory stays bounded, nothing is lost.
+//! A store that is away for two minutes: metrics go on, memory stays bounded, nothing is lost.
 
 use crate::contract::now;
-use crate::deployment::{Deployment, Shape};
+use crate::deployment::Deployment;
 use crate::servers::{Kafka, S3};
 use std::fs;
 use std::process::Child;
@@ -11,7 +11,8 @@ use thalweg::model::{Partition, Role, Topic, TopicPartition};
 use thalweg::port::{Isolation, Log};
 
 const AWAY: Duration = Duration::from_secs(120);
-const EVENTS: u64 = 150_000;
+/// As long as the store is away, and somewhat longer.
+const EVENTS: u64 = 80_000;
 const RATE: u64 = 500;
 /// Of the one process with all roles.
 const MEMORY_MAX_MIB: u64 = 512;
@@ -58,9 +59,9 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_store_and_then_a_broker_that_are_away_for_two_minutes_cost_time_and_nothing_else() {
-    let (Some(kafka), Some(store)) = (Kafka::start(1), S3::start()) else { return };
-    let deployment = Deployment::with(&kafka, &store, &Shape::default());
+fn a_store_that_is_away_for_two_minutes_costs_time_and_nothing_else() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::start()) else { return };
+    let deployment = Deployment::new(kafka, &store);
     deployment.edit_topology("age: 5m, bytes: 128MiB", "age: 3s, bytes: 1MiB");
     deployment.make_topics();
     let mut worker = deployment.worker(0);
@@ -77,13 +78,9 @@ fn a_store_and_then_a_broker_that_are_away_for_two_minutes_cost_time_and_nothing
     store.restart();
     until("files again", || files(&deployment, &store) > before);
 
-    kafka.kill(1);
-    thread::sleep(AWAY);
-    kafka.restart(1);
-    let metrics = committed(&deployment);
-    until("metrics again", || committed(&deployment) > metrics);
-    assert!(worker.try_wait().unwrap().is_none(), "the worker gave up");
     assert!(load.wait().unwrap().success(), "the load was not acknowledged");
+
+    assert!(worker.try_wait().unwrap().is_none(), "the worker gave up");
 
     let peak = peak_mib(&worker);
     println!("peak memory: {peak} MiB");
@@ -91,7 +88,7 @@ fn a_store_and_then_a_broker_that_are_away_for_two_minutes_cost_time_and_nothing
     worker.kill().unwrap();
     worker.wait().unwrap();
     let raw = raw(&deployment);
-    assert!(raw >= EVENTS, "{raw} of {EVENTS} events arrived");
+    assert_eq!(raw, EVENTS);
     deployment.fine("run", &["--until-idle"]);
     deployment.proved(raw);
 }

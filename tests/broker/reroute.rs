@@ -219,12 +219,13 @@ fn raw_partitions_may_become_more_and_targets_may_not() {
     for topic in ["state", "repartition"] {
         let topic = format!("{name}.{topic}");
         deployment.tool(kafka, "TopicCommand", &["--alter", "--topic", &topic, "--partitions", "6"]);
-        let refused = deployment.refused(1, "run", &["--roles", "aggregate", "--until-idle"]);
-        assert!(refused.contains("topic has 6 partitions, the topology says 4"), "{refused}");
+        let refused = deployment.refused(4, "run", &["--roles", "aggregate", "--until-idle"]);
+        let named = format!("topic {topic}: partitions is 6 and should be 4");
+        assert!(refused.contains(&named), "{refused}");
         deployment.refused(4, "topics", &[]);
     }
-    let refused = deployment.refused(1, "run", &["--roles", "route", "--until-idle"]);
-    assert!(refused.contains("the repartition topic has 6 partitions, the topology says 4"), "{refused}");
+    let refused = deployment.refused(4, "run", &["--roles", "route", "--until-idle"]);
+    assert!(refused.contains(".repartition: partitions is 6 and should be 4"), "{refused}");
     let refused = deployment.refused(1, "reroute", &["--apply"]);
     assert!(refused.contains("the repartition topic has 6 partitions, the topology says 4"), "{refused}");
 }
