@@ -58,6 +58,8 @@ struct Router {
     decoder: Decoder,
     deliveries: Deliveries,
     held: BTreeMap<Partition, Stage>,
+    /// The group has said what is ours: before that, what we do not hold may be ours to finish.
+    has_joined: bool,
     /// Revoked and done with, but the group does not know yet.
     going: Vec<Partition>,
     commits: Pace,
@@ -78,6 +80,7 @@ impl Router {
             decoder: Decoder::new(&context.topology),
             deliveries: Deliveries::new(&context),
             held: BTreeMap::new(),
+            has_joined: false,
             going: Vec::new(),
             commits: Pace::new(context.settings.route_commit_every, now),
             links: Pace::new(context.settings.link_every, now),
@@ -129,6 +132,7 @@ impl Router {
         match polled {
             Polled::Records(batch) => self.take(batch),
             Polled::Assigned(partitions) => {
+                self.has_joined = true;
                 self.held.extend(partitions.into_iter().map(|partition| (partition, Stage::Waiting)));
             }
             Polled::Revoked(partitions) => return self.give_back(partitions).await,
@@ -342,7 +346,7 @@ impl Router {
 
     /// Whether everything below the goal is committed, by us or by others. Then every target has a last link.
     async fn is_idle(&mut self) -> Result<bool, Failure> {
-        let Some(goal) = self.context.control.goal() else { return Ok(false) };
+        let Some(goal) = self.context.control.goal().filter(|_| self.has_joined) else { return Ok(false) };
         let mut elsewhere = Vec::new();
         for (&partition, &next) in &goal {
             let is_there = match self.held.get(&partition) {
@@ -435,6 +439,7 @@ impl Router {
         let held: Vec<Partition> = self.held.keys().copied().collect();
         held.into_iter().for_each(|partition| self.forget(partition));
         self.going.clear();
+        self.has_joined = false;
         self.deliveries = Deliveries::new(&self.context);
         self.is_paused = false;
         self.consumer = self.context.log.consumer(Role::Route);

@@ -188,8 +188,8 @@ fn a_target_that_took_more_than_the_cut_goes_over_behind_that() {
         now(Box::pin(cutover::plan(&old(), &new(), &mut *context.log.reader()))).unwrap()
     };
     assert_eq!(plan.targets.len(), 4);
-    // Links of what is committed (4), then two of four records.
-    left.set(6);
+    // Opening links (4), last links (4), then two of four records.
+    left.set(10);
     assert!(shop.cutover(counting).is_err());
     shop.feed(200);
     // The old version goes on: two of the targets take it, and the other two know better.
