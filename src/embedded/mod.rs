@@ -1,7 +1,7 @@
 //! The engine's own log in a directory: a real, durable way to run on one machine.
 //!
 //! In: records, transactions, offset commits and lines of input, from the roles' threads. Out: the
-//! same through [`port::Log`](crate::port::Log), after any kill. One writer groups what all roles want
+//! same through [`port::Log`], after any kill. One writer groups what all roles want
 //! into one store transaction (redb: ACID, copy on write) and answers when it is on disk; readers see
 //! what is committed. A transaction of ours is buffered and becomes part of one store transaction, so
 //! no open one is ever visible and offsets have no holes but those of compaction.

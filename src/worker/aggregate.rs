@@ -76,7 +76,8 @@ struct Held {
     halted_at: Option<Offset>,
     /// It stands at the cut-over to this worker's topology, and only has to commit what lies before.
     crosses: bool,
-    /// Records that were forgiven, as far as was read ahead of a halt.
+    /// Records that were forgiven, as far as was read ahead of a halt. Kept until they are committed over: a second
+    /// halt, or an abort, reads them again.
     forgiven: BTreeSet<Offset>,
 }
 
@@ -166,12 +167,16 @@ impl<'a> Member<'a> {
             let value = batch.value(record).unwrap_or_default();
             if let Some(halted_at) = held.halted_at.filter(|&at| record.offset >= at) {
                 held.forgiven.extend(forgives(value));
-                if held.forgiven.remove(&halted_at) {
+                if held.forgiven.contains(&halted_at) {
                     held.halted_at = None;
                     held.next = halted_at.next();
                     self.context.control.lift_halt(Role::Aggregate, partition);
                     return self.consumer.start(partition, held.next).await;
                 }
+                continue;
+            }
+            if held.forgiven.contains(&record.offset) {
+                held.next = record.offset.next();
                 continue;
             }
             if let Err(reason) = target.take(record.offset, record.time, value) {
@@ -180,7 +185,7 @@ impl<'a> Member<'a> {
                 held.halted_at = Some(record.offset);
                 held.next = target.committed().max(held.begins);
                 held.crosses = cross::ends(&reason, value, self.context.topology.configuration_hash);
-                if !held.crosses && !held.forgiven.contains(&record.offset) {
+                if !held.crosses {
                     let reason = format!("offset {} of the repartition partition: {reason}", record.offset);
                     self.context.control.halt(Halt { role: Role::Aggregate, partition, reason });
                 }
@@ -342,8 +347,9 @@ impl<'a> Member<'a> {
     fn fold(&mut self, moved: &BTreeMap<Partition, NextOffset>) {
         let counts = &self.context.control.counts;
         for (partition, &next) in moved {
-            let held = self.held.get_mut(partition).and_then(|held| held.target.as_mut());
-            let target = held.expect("a partition is dropped only between commits");
+            let held = self.held.get_mut(partition).expect("a partition is dropped only between commits");
+            held.forgiven = held.forgiven.split_off(&Offset(next.0));
+            let target = held.target.as_mut().expect("what has moved has a target");
             count(counts, target);
             target.fold(next);
         }

@@ -35,6 +35,8 @@ mod objects;
 mod port_contract;
 #[cfg(feature = "s3")]
 mod remote;
+#[cfg(feature = "embedded")]
+mod reroute;
 mod simulation;
 #[cfg(feature = "embedded")]
 mod watched;

@@ -138,10 +138,7 @@ fn clean_rows() -> BTreeMap<String, String> {
     rows(&fine(&["metrics", &topology, "--embedded", &log]))
 }
 
-#[allow(
-    dead_code,
-    reason = "hangs on the embedded log since the last link changed: to be mended, the broker's test passes"
-)]
+#[test]
 fn a_lost_block_halts_by_name_and_reroute_brings_the_books_back() {
     let shop = Shop::half_done();
     let end = shop.lose_what_was_acknowledged(Partition(0));
@@ -176,10 +173,7 @@ fn every_record_that_halts_is_forgiven_and_not_only_the_first() {
     shop.balances();
 }
 
-#[allow(
-    dead_code,
-    reason = "hangs on the embedded log since the last link changed: to be mended, the broker's test passes"
-)]
+#[test]
 fn a_reroute_that_broke_off_between_its_commit_and_its_records_is_made_good_by_the_next() {
     let shop = Shop::half_done();
     shop.lose_what_was_acknowledged(Partition(0));
