@@ -12,7 +12,7 @@ use super::topic;
 use crate::config::{self, Config, LakeUrl, SecretFrom};
 use crate::kafka::topics::{self, Difference, Present, Shape, Wanted};
 use crate::kafka::{KafkaLog, Settings as KafkaSettings, Timeouts};
-use crate::model::{NextOffset, Partition, Role, Topic, TopicPartition};
+use crate::model::{NextOffset, Partition, Role, Secret, Topic, TopicPartition};
 use crate::objects::{self, LocalObjects, RemoteObjects, StoreSettings, probe};
 use crate::port::{Failure, Log, Objects};
 use crate::topology::Topology;
@@ -258,12 +258,12 @@ fn read(path: &Path) -> Result<Config, Exit> {
     })
 }
 
-fn secret(from: &SecretFrom) -> Result<config::Secret, Exit> {
+fn secret(from: &SecretFrom) -> Result<Secret, Exit> {
     match from {
         SecretFrom::Value(secret) => Ok(secret.clone()),
         SecretFrom::File(path) => {
             let text = files::read_text(path)?;
-            config::Secret::from_file(&text)
+            Secret::from_file(&text)
                 .ok_or_else(|| Exit::invalid(format_args!("{} does not hold one line", path.display())))
         }
     }
@@ -303,8 +303,8 @@ fn store(config: &Config) -> Result<Place, Exit> {
     let credentials = match &given.s3.credentials {
         None => objects::Credentials::Chain,
         Some(given) => objects::Credentials::Given {
-            key_id: objects::Secret::new(given.access_key.reveal()),
-            secret: objects::Secret::new(secret(&given.secret_key)?.reveal()),
+            key_id: given.access_key.clone(),
+            secret: secret(&given.secret_key)?,
             session_token: None,
         },
     };

@@ -52,7 +52,7 @@ impl Default for Timeouts {
             session: Duration::from_secs(45),
             heartbeat: Duration::from_secs(3),
             transaction: Duration::from_secs(15),
-            watchdog: Duration::from_secs(120),
+            watchdog: Duration::from_secs(300),
         }
     }
 }

@@ -32,6 +32,8 @@ mod refused;
 mod reroute;
 mod river;
 mod s3;
+#[path = "../real/seed.rs"]
+mod seed;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod store;

@@ -23,7 +23,7 @@ mod wire;
 
 pub use answer::RemoteError;
 pub use counts::{CallCounts, StoreCounts};
-pub use settings::{Credentials, Encryption, Secret, StoreKind, StoreLimits, StoreSettings, StoreUrl};
+pub use settings::{Credentials, Encryption, StoreKind, StoreLimits, StoreSettings, StoreUrl};
 
 use crate::port::{Created, Failure, Objects, Pending, Reaction};
 use engine::Engine;
