@@ -130,6 +130,15 @@ pub fn needs(settings: &Settings, roles: &[Role]) -> Vec<Need> {
     all
 }
 
+/// The names of all topics that these roles have to do with.
+pub fn topics(settings: &Settings, roles: &[Role]) -> BTreeSet<String> {
+    let names = needs(settings, roles).into_iter().filter_map(|need| match need.resource {
+        Resource::Topic(name) => Some(name),
+        Resource::Group(_) | Resource::TransactionalIds(_) => None,
+    });
+    names.collect()
+}
+
 fn resources(settings: &Settings, role: Role, what: What) -> Vec<Resource> {
     let topic = |topic| Resource::Topic(settings.topic(topic));
     match what {
@@ -194,7 +203,8 @@ pub fn command(need: &Need, brokers: &str, principal: Option<&str>) -> String {
 
 /// As a shell takes it for one word.
 fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-' | '@' | '/' | '=' | ',');
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-' | '@' | '/' | '=' | ',');
     match text.chars().all(is_plain) {
         true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', r"'\''")),

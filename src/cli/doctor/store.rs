@@ -1,0 +1,178 @@
+//! The store: what a role does with it, step by step, and its clock.
+
+use super::clock;
+use super::finding::{Finding, State};
+use crate::cli::remote::{Place, Remote};
+use crate::cli::river::block_on;
+use crate::objects::{
+    Encryption, LocalObjects, Probe, ProbeError, RemoteError, RemoteObjects, StoreKind, StoreSettings,
+};
+use crate::port::{Failure, Objects, Reaction};
+use std::fs;
+use std::path::Path;
+
+const CHECK: &str = "store";
+/// How the adapter's advice for a lack of rights begins; ours names bucket and key.
+const GRANT: &str = "grant s3:";
+const NO_LAKE: &str = "no lake can be kept there: take a store that creates a key once and keeps what it was created \
+                       with, and look what stands between";
+
+pub(super) fn check(remote: &Remote) -> Vec<Finding> {
+    match remote.store() {
+        Place::Directory(dir) => directory(dir),
+        Place::Store(settings) => match RemoteObjects::open(settings) {
+            Ok(objects) => store(&objects, &Grants::of(settings)),
+            Err(failure) => vec![failed("cannot be opened", &failure, "mend `lake` of the configuration")],
+        },
+    }
+}
+
+/// What to grant for each step.
+struct Grants {
+    put: String,
+    get: String,
+    list: String,
+}
+
+impl Grants {
+    fn of(settings: &StoreSettings) -> Grants {
+        let (url, bucket) = (&settings.url, &settings.url.bucket);
+        if url.kind != StoreKind::S3 {
+            let grant = |what: &str| format!("grant the right to {what} objects under {url}");
+            return Grants { put: grant("create"), get: grant("read"), list: grant("list") };
+        }
+        let slash = if url.prefix.is_empty() { "" } else { "/" };
+        let objects = format!("arn:aws:s3:::{bucket}/{}{slash}*", url.prefix);
+        let (put_key, get_key) = match &settings.encryption {
+            Encryption::None => (String::new(), String::new()),
+            Encryption::Kms { key } => (
+                format!(", and kms:GenerateDataKey and kms:Decrypt on the key {key}"),
+                format!(", and kms:Decrypt on the key {key}"),
+            ),
+        };
+        Grants {
+            put: format!("grant s3:PutObject on {objects}{put_key}"),
+            get: format!("grant s3:GetObject on {objects}{get_key}"),
+            list: format!(
+                "grant s3:ListBucket on arn:aws:s3:::{bucket} (for the prefix {}{slash}): without it a missing object is \
+                 answered like a forbidden one",
+                url.prefix
+            ),
+        }
+    }
+
+    fn of_directory(dir: &Path) -> Grants {
+        let grant = |what: &str| format!("let whom we run as {what} {}", dir.display());
+        Grants { put: grant("write to"), get: grant("read"), list: grant("list") }
+    }
+}
+
+fn directory(dir: &Path) -> Vec<Finding> {
+    if !dir.exists() {
+        let fact = format!("{} is not there yet", dir.display());
+        let advice = "the first start of lake makes it, if it may";
+        return vec![Finding::new(CHECK, State::Unknown, fact, advice), no_time()];
+    }
+    // As every start does.
+    if let Err(error) = fs::create_dir_all(dir.join(".tmp")) {
+        let fact = format!("{} cannot be written: {error}", dir.display());
+        return vec![Finding::new(CHECK, State::Missing, fact, Grants::of_directory(dir).put), no_time()];
+    }
+    let mut all = Vec::new();
+    steps(&LocalObjects::open_read_only(dir), &Grants::of_directory(dir), &mut all, |_| {});
+    all.push(no_time());
+    all
+}
+
+fn no_time() -> Finding {
+    Finding::new(
+        clock::CHECK,
+        State::Unknown,
+        "a directory has no time of its own",
+        "keep this machine's clock right",
+    )
+}
+
+fn store(objects: &RemoteObjects, grants: &Grants) -> Vec<Finding> {
+    let (mut all, before) = (Vec::new(), clock::now());
+    let mut clock = None;
+    steps(objects, grants, &mut all, |key| {
+        let after = clock::now();
+        clock = Some(match block_on(objects.taken_at(key)) {
+            Ok(Some(taken)) => clock::of_store(before, taken, after),
+            Ok(None) => {
+                Finding::new(clock::CHECK, State::Unknown, "the store does not tell its time", "ask again")
+            }
+            Err(failure) => Finding::new(
+                clock::CHECK,
+                State::Unknown,
+                format!("the store does not tell its time: {failure}"),
+                "ask again once the rest is mended",
+            ),
+        });
+    });
+    all.extend(clock);
+    all
+}
+
+/// What every start does, and what the lake does later. `created` is told of the object once it is there.
+fn steps(objects: &dyn Objects, grants: &Grants, all: &mut Vec<Finding>, created: impl FnOnce(&str)) {
+    let probe = Probe::new(objects, "");
+    match block_on(probe.creates()) {
+        Ok(()) => {
+            all.push(Finding::ok(CHECK, format!("objects can be created: {}", probe.key())));
+            created(probe.key());
+            all.push(match block_on(probe.refuses()) {
+                Ok(()) => Finding::ok(CHECK, "a second create of the same key is refused"),
+                Err(failure) => failed("a second create is not refused as it must be", &failure, &grants.put),
+            });
+            all.push(match block_on(probe.reads()) {
+                Ok(()) => Finding::ok(CHECK, "objects can be read, and are as they were created"),
+                Err(failure) => failed("objects cannot be read", &failure, &grants.get),
+            });
+        }
+        Err(failure) => {
+            let found = failed("objects cannot be created", &failure, &grants.put);
+            let is_right = found.advice.as_ref() == Some(&grants.put);
+            all.push(found);
+            if !is_right {
+                let fact = "not asked whether objects can be read and listed";
+                all.push(Finding::new(CHECK, State::Unknown, fact, "mend what stands above first"));
+                return;
+            }
+            all.push(match block_on(objects.read(probe.key())) {
+                Ok(_) => Finding::ok(CHECK, "objects may be looked for; none was there to be read"),
+                Err(failure) => failed("objects cannot be read", &failure, &grants.get),
+            });
+        }
+    }
+    all.push(match block_on(objects.list(probe.key())) {
+        Ok(_) => Finding::ok(CHECK, "objects can be listed"),
+        Err(failure) => failed("objects cannot be listed", &failure, &grants.list),
+    });
+}
+
+/// What passes by itself is away. Else the adapter knows what to do, but not the names of what has to be granted.
+fn failed(what: &str, failure: &Failure, grant: &str) -> Finding {
+    let fact = format!("{what}: {}", why(failure));
+    let advice = match failure.source.downcast_ref::<RemoteError>() {
+        Some(RemoteError::Request { advice, .. }) if advice.starts_with(GRANT) => grant.to_owned(),
+        Some(RemoteError::Request { advice, .. }) if !advice.is_empty() => (*advice).to_owned(),
+        _ if failure.source.is::<ProbeError>() => NO_LAKE.to_owned(),
+        _ if failure.reaction == Reaction::Retry => {
+            "see from this machine whether the store's name resolves and its port is open".to_owned()
+        }
+        Some(_) => "mend `lake` of the configuration".to_owned(),
+        None => grant.to_owned(),
+    };
+    let state = if failure.reaction == Reaction::Retry { State::Away } else { State::Missing };
+    Finding::new(CHECK, state, fact, advice)
+}
+
+/// Without the advice that an error may hold: ours stands beside it.
+fn why(failure: &Failure) -> String {
+    match failure.source.downcast_ref::<RemoteError>() {
+        Some(RemoteError::Request { store, why, .. }) => format!("{store}: {why}"),
+        _ => failure.to_string(),
+    }
+}
