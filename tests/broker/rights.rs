@@ -47,7 +47,7 @@ impl Guarded<'_> {
         let guarded = Guarded { folder: tempfile::tempdir().unwrap(), kafka };
         let original = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/marketplace/topology.yaml");
         let text = fs::read_to_string(original).unwrap();
-        let soon = text.replace("age: 5m", "age: 2s");
+        let soon = text.replace("age: 5m", "age: 3s");
         assert_ne!(text, soon);
         fs::write(guarded.path("topology.yaml"), soon).unwrap();
         fs::create_dir(guarded.path("lake")).unwrap();
@@ -213,7 +213,7 @@ fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
     assert_eq!(code, Some(4), "{found:#?}");
     assert_eq!(facts(&found, "topics", "missing").len(), 5, "{found:#?}");
     assert!(facts(&found, "topics", "missing").iter().all(|fact| fact.contains("is hidden from us")));
-    assert_eq!(facts(&found, "rights", "missing").len(), 9, "{found:#?}");
+    assert_eq!(facts(&found, "rights", "missing").len(), 8, "{found:#?}");
     assert_eq!(facts(&found, "rights", "ok"), [""; 0]);
 
     for role in ROLES {
