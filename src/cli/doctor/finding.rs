@@ -90,7 +90,7 @@ fn print_table(findings: &[Finding], out: &mut dyn Write) -> Result<(), Exit> {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["state", "check", "fact"]);
     for Finding { check, state, fact, .. } in findings {
-        table.add_row([state.word(), check, fact]);
+        table.add_row([state.word(), *check, fact.as_str()]);
     }
     writeln!(out, "{}", table.trim_fmt())?;
     let mut is_first = true;

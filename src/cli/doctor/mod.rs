@@ -27,16 +27,17 @@ pub(super) fn doctor(arguments: &args::Doctor, out: &mut dyn Write) -> Result<()
     let topology = files::load(&arguments.topology)?;
     let config = remote::read(&arguments.config)?;
     let roles = run::roles(&arguments.roles);
-    let mut findings = configuration::files(&config);
-    if findings.iter().any(|finding| finding.state == State::Missing) {
-        finding::print(&findings, arguments.output, out)?;
+    let files = configuration::files(&config);
+    if files.iter().any(|finding| finding.state == State::Missing) {
+        finding::print(&files, arguments.output, out)?;
         return Err(Exit::invalid(format_args!(
             "{} names files that cannot be read; nothing else was looked at",
             arguments.config.display()
         )));
     }
     let remote = Remote::open(topology, &arguments.config)?;
-    findings.splice(0..0, configuration::named(&remote));
+    let mut findings = configuration::named(&remote);
+    findings.extend(files);
     findings.extend(brokers::check(&remote, &roles, arguments));
     if roles.contains(&Role::Lake) {
         findings.extend(store::check(&remote));

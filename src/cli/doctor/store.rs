@@ -95,10 +95,10 @@ fn no_time() -> Finding {
 
 fn store(objects: &RemoteObjects, grants: &Grants) -> Vec<Finding> {
     let (mut all, before) = (Vec::new(), clock::now());
-    let mut clock = None;
+    let mut time = None;
     steps(objects, grants, &mut all, |key| {
         let after = clock::now();
-        clock = Some(match block_on(objects.taken_at(key)) {
+        time = Some(match block_on(objects.taken_at(key)) {
             Ok(Some(taken)) => clock::of_store(before, taken, after),
             Ok(None) => {
                 Finding::new(clock::CHECK, State::Unknown, "the store does not tell its time", "ask again")
@@ -111,7 +111,7 @@ fn store(objects: &RemoteObjects, grants: &Grants) -> Vec<Finding> {
             ),
         });
     });
-    all.extend(clock);
+    all.extend(time);
     all
 }
 

@@ -32,7 +32,7 @@ pub fn ask(settings: &Settings, needs: &[Need]) -> Result<BTreeMap<Resource, Ans
             }
         }
     }
-    for (question, asked) in [(topic_rights as Question, topics), (group_rights, groups)] {
+    for (question, asked) in [(topic_rights as Question, topics), (group_rights as Question, groups)] {
         if asked.is_empty() {
             continue;
         }
