@@ -50,7 +50,7 @@ impl Guarded<'_> {
         let soon = text.replace("age: 5m", "age: 3s");
         assert_ne!(text, soon);
         fs::write(guarded.path("topology.yaml"), soon).unwrap();
-        fs::create_dir(guarded.path("lake")).unwrap();
+        fs::create_dir(guarded.path("objects")).unwrap();
         for user in ROLES.into_iter().chain(["admin"]) {
             fs::write(guarded.path(user), guarded.config(user)).unwrap();
         }
@@ -75,7 +75,7 @@ impl Guarded<'_> {
              heartbeat: 500ms, transaction: 5s, request: 10s }}\nlake: {{ url: \"file://{}\" }}\nadmin: {{ address: \
              \"127.0.0.1:0\" }}\n",
             self.kafka.bootstrap(),
-            self.path("lake"),
+            self.path("objects"),
         )
     }
 

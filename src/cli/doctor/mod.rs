@@ -20,7 +20,7 @@ use super::files;
 use super::remote::{self, Remote};
 use super::run;
 use crate::model::Role;
-use finding::{Finding, State};
+use finding::State;
 use std::io::Write;
 
 pub(super) fn doctor(arguments: &args::Doctor, out: &mut dyn Write) -> Result<(), Exit> {
