@@ -80,6 +80,23 @@ fn topics_that_nobody_made_yet_are_named_with_the_command_that_makes_them() {
 }
 
 #[test]
+fn topics_with_fewer_copies_than_asked_for_are_wrong_and_too_few_brokers_are_weak() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
+    let deployment = Deployment::new(kafka, store);
+    deployment.make_topics();
+    let config = deployment.config_text();
+    fs::write(deployment.config_path(), config.replace("replication: 1", "replication: 3")).unwrap();
+
+    let (code, found) = judged(&mut deployment.command("doctor"));
+
+    assert_eq!(code, Some(4), "{found:#?}");
+    assert_eq!(facts(&found, "brokers", "weak").len(), 1, "{found:#?}");
+    let wrong = facts(&found, "topics", "missing");
+    assert_eq!(wrong.len(), 7, "{found:#?}");
+    assert!(wrong.iter().all(|fact| fact.contains("replication=1, should be 3: ")), "{wrong:?}");
+}
+
+#[test]
 fn a_store_that_is_away_or_does_not_know_us_is_told_apart_and_brokers_are_judged_all_the_same() {
     let (Some(kafka), Some(store)) = (Kafka::shared(), S3::start()) else { return };
     let deployment = Deployment::new(kafka, &store);

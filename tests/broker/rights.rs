@@ -262,6 +262,9 @@ fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
             weak.iter().all(|one| one["operation"] == "DescribeConfigs") && !weak.is_empty(),
             "{weak:#?}"
         );
+        // So nobody calls them right.
+        assert_eq!(facts(&found, "topics", "ok"), [""; 0]);
+        assert_eq!(facts(&found, "topics", "unknown").len(), weak.len(), "{role}: {found:#?}");
         if role == "lake" {
             guarded.follow(weak[0]["command"].as_str().unwrap());
             let (code, found) = guarded.doctor(role);
@@ -271,7 +274,6 @@ fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
         }
     }
 
-    println!("{}", said(&guarded.command("route", "doctor").output().unwrap()));
     // They run on these rights, and looking at them disturbs nobody.
     let mut workers = ROLES.map(|role| guarded.worker(role));
     guarded.proved();
@@ -283,6 +285,8 @@ fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
         let log = guarded.log(role);
         assert!(worker.try_wait().unwrap().is_none(), "{role} ended: {log}");
         assert!(!log.contains("fenced") && !log.contains("AuthorizationFailed"), "{role}: {log}");
+        let is_unchecked = log.contains("is set is not checked: no right to describe its configuration");
+        assert_eq!(is_unchecked, role != "lake", "{role}: {log}");
         worker.kill().unwrap();
         worker.wait().unwrap();
     }

@@ -78,21 +78,23 @@ fn topics(remote: &Remote, roles: &[Role], arguments: &args::Doctor) -> Vec<Find
         arguments.topology.display(),
         arguments.config.display()
     );
+    let mend = format!("{apply} sets what may be set; the rest is a person's to change");
     let own = remote.wanted(replication);
     let own = own
         .iter()
         .filter(|one| used.contains(&one.name))
-        .map(|one| topic(&one.name, TopicState::of(&admin, one, replication), &apply));
+        .map(|one| topic(&one.name, TopicState::of(&admin, one, replication), (&apply, &mend)));
     let mut all: Vec<Finding> = own.collect();
     if used.contains(&settings.raw_topic) {
         let state = TopicState::of_raw(&admin, remote, replication);
-        let theirs = "whoever produces to it makes it; a wrong name is mended in the topology's events.topic";
-        all.push(topic(&settings.raw_topic, state, theirs));
+        let make = "whoever produces to it makes it; a wrong name is mended in the topology's `events.topic`";
+        all.push(topic(&settings.raw_topic, state, (make, "its owner has to change it")));
     }
     all
 }
 
-fn topic(name: &str, looked: Result<TopicState, Error>, to_make: &str) -> Finding {
+/// `to_make` and `to_mend` say what to do where it is not there, and where it is set otherwise.
+fn topic(name: &str, looked: Result<TopicState, Error>, (to_make, to_mend): (&str, &str)) -> Finding {
     let state = match looked {
         Ok(state) => state,
         Err(error) if error.is_hidden_topic() => {
@@ -118,12 +120,7 @@ fn topic(name: &str, looked: Result<TopicState, Error>, to_make: &str) -> Findin
         let found = found.collect::<Vec<_>>().join("; ");
         let is_unsafe = state.differences.iter().any(|one| one.is_unsafe);
         let weight = if is_unsafe { State::Missing } else { State::Weak };
-        return Finding::new(
-            TOPICS,
-            weight,
-            format!("{name}: {found}"),
-            format!("{to_make} mends what may be"),
-        );
+        return Finding::new(TOPICS, weight, format!("{name}: {found}"), to_mend);
     }
     match settings {
         Some(_) => Finding::ok(TOPICS, format!("{fact}, set as it must be")),

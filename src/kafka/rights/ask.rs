@@ -69,6 +69,8 @@ fn answer(told: Result<Operations, NativeError>) -> Answer {
 fn transactional(settings: &Settings, prefix: &str) -> Answer {
     let mut config = settings.transactional();
     config.set("transactional.id", format!("{prefix}doctor"));
+    // A refusal is an answer here, and nothing for the client to cry out.
+    config.set("log_level", "0");
     let producer = match TransactionalProducer::new(&config) {
         Ok(producer) => producer,
         Err(error) => return Answer::Unknown(error.to_string()),
