@@ -176,3 +176,76 @@ fn why(failure: &Failure) -> String {
         _ => failure.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str, key: Option<&str>) -> StoreSettings {
+        let encryption = key.map_or(Encryption::None, |key| Encryption::Kms { key: key.into() });
+        StoreSettings { encryption, ..StoreSettings::new(url.parse().unwrap()) }
+    }
+
+    fn refused(why: &str, advice: &'static str, reaction: Reaction) -> Failure {
+        let (key, store) = ("t/x.plan".to_owned(), "s3://lake/shop".to_owned());
+        Failure::new(reaction, RemoteError::Request { doing: "create", key, store, why: why.into(), advice })
+    }
+
+    #[test]
+    fn a_grant_names_bucket_prefix_and_key() {
+        let grants = Grants::of(&settings("s3://lake/shop", Some("alias/shop")));
+
+        assert!(
+            grants.put.starts_with("grant s3:PutObject on arn:aws:s3:::lake/shop/*, and"),
+            "{}",
+            grants.put
+        );
+        assert!(grants.put.contains("kms:GenerateDataKey and kms:Decrypt on the key alias/shop"));
+        assert!(grants.get.ends_with("arn:aws:s3:::lake/shop/*, and kms:Decrypt on the key alias/shop"));
+        assert!(grants.list.contains("s3:ListBucket on arn:aws:s3:::lake (for the prefix shop/)"));
+        let whole = Grants::of(&settings("s3://lake", None));
+        assert_eq!(whole.put, "grant s3:PutObject on arn:aws:s3:::lake/*");
+    }
+
+    #[test]
+    fn a_lack_of_rights_is_answered_with_the_grant_and_all_else_with_what_the_store_said() {
+        let rights = refused("HTTP status 403 (AccessDenied)", "grant s3:PutObject and …", Reaction::Halt);
+        let key = refused("HTTP status 403 (InvalidAccessKeyId)", "mend the access key", Reaction::Halt);
+        let away = refused("no connection", "", Reaction::Retry);
+        let told = |failure: &Failure| {
+            let found = failed("objects cannot be created", failure, "grant this");
+            (found.state, found.advice.unwrap())
+        };
+
+        assert_eq!(told(&rights), (State::Missing, "grant this".into()));
+        assert_eq!(told(&key), (State::Missing, "mend the access key".into()));
+        assert_eq!(told(&away).0, State::Away);
+        assert_eq!(
+            failed("objects cannot be created", &key, "").fact,
+            "objects cannot be created: s3://lake/shop: HTTP status 403 (InvalidAccessKeyId)"
+        );
+    }
+
+    #[test]
+    fn a_store_that_breaks_its_promise_is_no_matter_of_rights() {
+        let failure = Failure::new(Reaction::Halt, ProbeError::CreatedTwice { key: "k".into() });
+
+        let found = failed("a second create is not refused as it must be", &failure, "grant this");
+
+        assert_eq!(found.state, State::Missing);
+        assert!(found.advice.unwrap().starts_with("no lake can be kept there"));
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = dir.path().join("lake");
+
+        let before = directory(&lake);
+        assert!(before.iter().all(|one| one.state == State::Unknown) && !lake.exists(), "{before:?}");
+        fs::create_dir(&lake).unwrap();
+        let found = directory(&lake);
+
+        assert_eq!(found.iter().filter(|one| one.state == State::Ok).count(), 4, "{found:?}");
+    }
+}
