@@ -184,8 +184,12 @@ impl Found {
                     }
                 }
                 None => writeln!(out, "{name}: is missing; its producers make it")?,
-                Some(Present { partitions, replication, .. }) => {
-                    let is = if differences.is_empty() { "is as it should be" } else { "differs" };
+                Some(Present { partitions, replication, settings, .. }) => {
+                    let is = match (differences.is_empty(), settings) {
+                        (false, _) => "differs",
+                        (true, Some(_)) => "is as it should be",
+                        (true, None) => "is there, and how it is set is hidden from us",
+                    };
                     writeln!(out, "{name}: {is}, partitions={partitions}, replication={replication}")?;
                     for one in differences {
                         let Difference { setting, have, want, .. } = one;
@@ -217,6 +221,7 @@ impl Found {
                 "partitions": present.as_ref().map(|present| present.partitions),
                 "replication": present.as_ref().map(|present| present.replication),
                 "differences": differences,
+                "is_hidden": present.as_ref().is_some_and(|present| present.settings.is_none()),
             });
             writeln!(out, "{line}")?;
         }
