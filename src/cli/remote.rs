@@ -40,7 +40,7 @@ pub(super) struct Remote {
 }
 
 #[derive(Clone)]
-enum Place {
+pub(super) enum Place {
     Directory(PathBuf),
     Store(Box<StoreSettings>),
 }
@@ -105,6 +105,15 @@ impl Remote {
 
     pub(super) fn log(&self) -> &KafkaLog {
         &self.log
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where the lake is.
+    pub(super) fn store(&self) -> &Place {
+        &self.store
     }
 
     pub(super) fn deployment(&self) -> String {
@@ -205,7 +214,7 @@ pub(super) fn run(
     let control = Arc::new(Control::default());
     let admin = Admin::new(config, roles, &control);
     admin.listen(config)?;
-    super::topics::check_before_start(&remote)?;
+    super::topics::check_before_start(&remote, roles)?;
     let settings = settings(config, start, arguments.until_idle);
     if arguments.until_idle {
         control.set_goal(remote.raw_ends()?);
@@ -233,7 +242,7 @@ pub(super) fn lake_location(path: &Path) -> Result<String, Exit> {
     })
 }
 
-fn read(path: &Path) -> Result<Config, Exit> {
+pub(super) fn read(path: &Path) -> Result<Config, Exit> {
     let text = files::read_text(path)?;
     let mut variables = Vec::new();
     for (name, value) in env::vars_os() {

@@ -15,6 +15,7 @@ mod native;
 mod paused;
 mod producer;
 mod reader;
+pub mod rights;
 mod said;
 mod settings;
 pub mod topics;

@@ -123,8 +123,13 @@ impl Settings {
         self.is_static_member.then(|| format!("{}-{}", self.group(role), self.ordinal))
     }
 
+    /// How those of all workers begin.
+    pub(super) fn transactional_ids(&self) -> String {
+        format!("{}-aggregate-", self.deployment)
+    }
+
     fn transactional_id(&self) -> String {
-        format!("{}-aggregate-{}-0", self.deployment, self.ordinal)
+        format!("{}{}-0", self.transactional_ids(), self.ordinal)
     }
 
     /// What every client has.

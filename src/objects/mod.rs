@@ -12,7 +12,7 @@ mod remote;
 
 pub use local::LocalObjects;
 pub use memory::MemoryObjects;
-pub use probe::{ProbeError, probe};
+pub use probe::{Probe, ProbeError, probe};
 #[cfg(feature = "s3")]
 pub use remote::{
     CallCounts, Credentials, Encryption, RemoteError, RemoteObjects, StoreCounts, StoreKind, StoreLimits,

@@ -12,6 +12,7 @@ mod containers;
 mod contract;
 mod cutover;
 mod deployment;
+mod doctor;
 mod group;
 mod kafka;
 mod late;
@@ -30,6 +31,7 @@ mod program;
 mod python;
 mod refused;
 mod reroute;
+mod rights;
 mod river;
 mod s3;
 #[path = "../real/seed.rs"]
