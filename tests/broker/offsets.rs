@@ -230,3 +230,21 @@ fn an_offset_of_aggregate_beyond_its_commit_record_halts_by_name_and_a_lower_one
     deployment.proved(3_000);
     assert_eq!(deployment.balanced(), (3_000, json!([])));
 }
+
+/// Whoever was away for longer than all of it is kept.
+#[test]
+fn where_the_links_expired_as_well_a_start_from_the_earliest_record_loses_and_doubles_nothing() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
+    let deployment = half_done(kafka, store, 53);
+    deployment.delete_group(kafka, Role::Route);
+    let end = |target| {
+        let place = at(Topic::Repartition, target);
+        (target, now(deployment.log.reader().ends(place, Isolation::ReadCommitted)).unwrap().next.0)
+    };
+    deployment.delete_records(kafka, Topic::Repartition, &[end(0), end(1), end(2), end(3)]);
+
+    deployment.fine("run", &["--until-idle", "--start", "earliest"]);
+
+    deployment.proved(3_000);
+    assert_eq!(deployment.balanced(), (3_000, json!([])));
+}
