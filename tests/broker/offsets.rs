@@ -9,12 +9,16 @@ use crate::deployment::Deployment;
 use crate::port_contract::at;
 use crate::river::produce;
 use crate::servers::{Kafka, S3};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 use thalweg::model::{NextOffset, Partition, Role, Topic};
 use thalweg::port::{Isolation, Log};
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const ROLES: [Role; 3] = [Role::Route, Role::Aggregate, Role::Lake];
 const NO_OFFSET: &str = "is not ours: it was routed before, but has no committed offset; \
                          stop every route worker and run `thalweg reroute`";
@@ -49,6 +53,16 @@ impl Deployment {
     fn position(&self, role: Role, partition: u32) -> Option<u64> {
         let committed = now(self.log.reader().committed(role, Partition(partition))).unwrap();
         committed.map(|committed| committed.next.0)
+    }
+
+    #[track_caller]
+    fn until_at(&self, role: Role, partition: u32, to: u64) {
+        let end = Instant::now() + PATIENCE;
+        while self.position(role, partition) != Some(to) {
+            let at = self.position(role, partition);
+            assert!(Instant::now() < end, "{role:?} of partition {partition} is at {at:?} and not at {to}");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// As retention does: what stands before these offsets is gone.
@@ -176,6 +190,35 @@ fn what_retention_took_before_it_was_read_is_a_gap_without_a_halt() {
         ]
     };
     assert_eq!(deployment.balanced(), (2_300, json!([of("lake"), of("metrics")].concat())));
+}
+
+/// It is paused, so that none of what goes was fetched before.
+#[test]
+fn retention_that_overtakes_a_running_worker_is_a_gap_and_the_worker_goes_on() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
+    let deployment = Deployment::new(kafka, store);
+    deployment.make_topics();
+    produce(&deployment.log, 55, 2_000);
+    let mut worker = deployment.worker(0);
+    (0..2).for_each(|partition| deployment.until_at(Role::Route, partition, 1_000));
+    // The lake has read them, and has not sealed them yet.
+    thread::sleep(Duration::from_secs(2));
+    let signal = |signal| kill_process(Pid::from_child(&worker), signal).unwrap();
+    signal(Signal::STOP);
+    produce(&deployment.log, 56, 1_000);
+    deployment.delete_records(kafka, Topic::Raw, &[(0, 1_200)]);
+
+    signal(Signal::CONT);
+    (0..2).for_each(|partition| deployment.until_at(Role::Route, partition, 1_500));
+    // What it had read is sealed, and the gap behind it.
+    deployment.until_at(Role::Lake, 0, 1_200);
+    signal(Signal::TERM);
+    let ended = worker.wait().unwrap();
+    deployment.fine("run", &["--until-idle"]);
+
+    assert_eq!(ended.code(), Some(0), "a clean end");
+    let gaps = json!(["lake: raw partition 0, [1000, 1200)", "metrics: raw partition 0, [1000, 1200)"]);
+    assert_eq!(deployment.balanced(), (2_800, gaps));
 }
 
 #[test]
