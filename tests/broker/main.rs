@@ -17,6 +17,8 @@ mod group;
 mod kafka;
 mod late;
 mod leaves_nothing;
+mod load;
+mod offsets;
 mod operations;
 #[path = "../suite/port_contract.rs"]
 #[allow(
