@@ -17,6 +17,7 @@ mod producer;
 mod reader;
 mod said;
 mod settings;
+mod token;
 pub mod topics;
 mod transactions;
 mod watchdog;
