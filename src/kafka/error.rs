@@ -107,7 +107,6 @@ fn reaction(code: Code) -> Reaction {
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
-        | Code::Authentication
         | Code::UnknownTopicOrPartition
         | Code::UnknownTopic
         | Code::UnknownPartition

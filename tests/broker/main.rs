@@ -16,6 +16,7 @@ mod group;
 mod kafka;
 mod late;
 mod leaves_nothing;
+mod oauth;
 mod operations;
 #[path = "../suite/port_contract.rs"]
 #[allow(
@@ -32,6 +33,7 @@ mod refused;
 mod reroute;
 mod river;
 mod s3;
+mod secured;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod store;
