@@ -56,6 +56,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
 /// The only files that may say `unsafe`.
 const UNSAFE: &[&str] = &[
     "src/cli/heap.rs",
+    "src/kafka/native/client.rs",
     "src/kafka/native/consumer.rs",
     "src/kafka/native/mod.rs",
     "src/kafka/native/producer.rs",

@@ -12,6 +12,10 @@ const OURS: &[(&[&str], &str)] = &[
     (&["sasl.mechanism", "sasl.mechanisms"], "it is `kafka.security.mechanism` here"),
     (&["sasl.username"], "it is `kafka.security.username` here"),
     (&["sasl.password"], "it is `kafka.security.password` here"),
+    (
+        &["sasl.oauthbearer.config", "sasl.oauthbearer.method", "enable.sasl.oauthbearer.unsecure.jwt"],
+        "tokens come from `kafka.security.token_file`",
+    ),
     (&["ssl.ca.location", "ssl.ca.pem"], "it is `kafka.security.ca_file` here"),
     (&["ssl.certificate.location", "ssl.certificate.pem"], "it is `kafka.security.certificate_file` here"),
     (&["ssl.key.location", "ssl.key.pem"], "it is `kafka.security.key_file` here"),
@@ -90,10 +94,9 @@ fn is_name(name: &str) -> bool {
 }
 
 pub(super) fn weaknesses(settings: &BTreeMap<String, Secret>) -> Vec<String> {
-    let switches: [(&str, &[&str], &str); 3] = [
+    let switches: [(&str, &[&str], &str); 2] = [
         ("enable.ssl.certificate.verification", &["false", "f", "0"], "brokers are not verified"),
         ("ssl.endpoint.identification.algorithm", &["none"], "the names of brokers are not verified"),
-        ("enable.sasl.oauthbearer.unsecure.jwt", &["true", "t", "1"], "tokens are not signed"),
     ];
     let is_on = |name: &str, values: &[&str]| {
         let given = settings.get(name).map(|value| value.reveal().to_ascii_lowercase());

@@ -97,8 +97,10 @@ impl Security {
                     set("sasl.password", password.reveal());
                 }
             }
-            Some(Sasl::Token { .. }) => {
+            Some(Sasl::Token { file }) => {
                 set("sasl.mechanisms", "OAUTHBEARER");
+                // The client hands this back whenever it wants a token.
+                set("sasl.oauthbearer.config", &format!("file:{}", file.display()));
             }
             None => {}
         }

@@ -1,6 +1,7 @@
 //! What went wrong between us and the brokers, and what the worker is to do about it.
 
 use super::native::NativeError;
+use super::token::Wrong;
 use crate::model::{NextOffset, TopicPartition};
 use crate::port::{Failure, Reaction};
 use rdkafka::error::KafkaError;
@@ -22,6 +23,9 @@ pub enum Error {
 
     #[error("{} ({text}); see `kafka.security` of the configuration", refusal(*is_tls))]
     Refused { is_tls: bool, text: String },
+
+    #[error("{file} {wrong}; see `kafka.security` of the configuration")]
+    Token { file: String, wrong: Wrong },
 
     #[error("no member of the group, so nothing can be committed")]
     NotAMember,
@@ -72,6 +76,7 @@ impl Error {
             Error::Call { code: None, .. } | Error::Silent(_) => Reaction::Retry,
             Error::Settings(_)
             | Error::Refused { .. }
+            | Error::Token { .. }
             | Error::OutOfRange { .. }
             | Error::Twin { .. }
             | Error::Misuse(_) => Reaction::Halt,
@@ -90,7 +95,8 @@ pub(super) fn is_secret(key: &str) -> bool {
     ["password", "secret", "key", "token", "jaas"].iter().any(|word| key.contains(word))
 }
 
-/// What an error code asks for. Unknown ones pass, as most do.
+/// What an error code asks for. Unknown ones pass, as most do; so does a broker that does not know us any more while we
+/// run (at the start that is [`Error::Refused`]): whoever renews tokens or changes passwords may be late.
 fn reaction(code: Code) -> Reaction {
     match code {
         Code::Fenced
@@ -106,7 +112,6 @@ fn reaction(code: Code) -> Reaction {
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
-        | Code::Authentication
         | Code::UnknownTopicOrPartition
         | Code::UnknownTopic
         | Code::UnknownPartition
@@ -125,6 +130,7 @@ pub(super) fn is_passing(code: Code) -> bool {
         code,
         Code::AllBrokersDown
             | Code::BrokerTransportFailure
+            | Code::Authentication
             | Code::Resolve
             | Code::OperationTimedOut
             | Code::RequestTimedOut
@@ -141,5 +147,21 @@ pub(super) fn is_passing(code: Code) -> bool {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::new(error.reaction(), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_known_any_more_tries_again_and_who_never_was_halts() {
+        let text = String::from("invalid_token");
+
+        let late = Error::code("commit", Code::Authentication);
+        let unknown = Error::Refused { is_tls: false, text };
+
+        assert_eq!(Failure::from(late).reaction, Reaction::Retry);
+        assert_eq!(Failure::from(unknown).reaction, Reaction::Halt);
     }
 }

@@ -4,6 +4,7 @@
 //! client says meanwhile tells the two apart.
 
 use super::error::Error;
+use super::native::give_token;
 use super::settings::Settings;
 use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError;
@@ -26,9 +27,19 @@ struct Ear {
 
 impl ClientContext for Ear {
     fn error(&self, error: KafkaError, reason: &str) {
-        let Some(code @ (Code::Authentication | Code::SSL)) = error.rdkafka_error_code() else { return };
+        let Some(code) = error.rdkafka_error_code().and_then(|code| refusal(code, reason)) else { return };
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         *refusal = Some((code, reason.to_owned()));
+    }
+}
+
+/// Is it more than a broker that is away?
+fn refusal(code: Code, reason: &str) -> Option<Code> {
+    match code {
+        Code::Authentication | Code::SSL => Some(code),
+        // In TLS 1.3 a broker looks at our certificate when the client thinks that the line stands.
+        Code::BrokerTransportFailure if reason.contains("SSL alert number") => Some(Code::SSL),
+        _ => None,
     }
 }
 
@@ -44,6 +55,11 @@ pub(super) fn greet(settings: &Settings) -> Result<usize, Error> {
         .client()
         .create_with_context(Ear::default())
         .map_err(|error| Error::call("make a client", &error))?;
+    // By itself it would ask for one only in a poll, and say what is wrong with it in words of its own.
+    if let Some(token) = settings.token()? {
+        let given = give_token(client.client().native_ptr(), &token);
+        given.map_err(|error| Error::native("use the token", error))?;
+    }
     let end = Instant::now() + settings.timeouts.request;
     let mut wait = FIRST;
     loop {
@@ -62,5 +78,21 @@ pub(super) fn greet(settings: &Settings) -> Result<usize, Error> {
             return Err(Error::call("ask for the brokers", &error));
         }
         wait *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_refuses_us_is_told_from_one_that_is_away() {
+        let alert =
+            "Disconnected: error:0A000412:SSL routines::ssl/tls alert bad certificate: SSL alert number 42";
+
+        assert_eq!(refusal(Code::Authentication, "invalid_token"), Some(Code::Authentication));
+        assert_eq!(refusal(Code::SSL, "certificate verify failed"), Some(Code::SSL));
+        assert_eq!(refusal(Code::BrokerTransportFailure, alert), Some(Code::SSL));
+        assert_eq!(refusal(Code::BrokerTransportFailure, "Connection refused"), None);
     }
 }

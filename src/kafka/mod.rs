@@ -18,6 +18,7 @@ mod reader;
 pub mod rights;
 mod said;
 mod settings;
+mod token;
 pub mod topics;
 mod transactions;
 mod watchdog;

@@ -4,9 +4,10 @@ use super::error::Error;
 use super::ready;
 use super::said::said;
 use super::settings::Settings;
+use super::token;
 use crate::model::{LogTime, Offset, OutRecord, TopicPartition};
 use crate::port::{self, Delivery, Failure, Pending, Reaction, Ticket};
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
@@ -36,6 +37,8 @@ pub(super) struct Producer {
 }
 
 impl ClientContext for Answers {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         said(level as i32, facility, text);
     }
@@ -43,6 +46,13 @@ impl ClientContext for Answers {
     /// Every failed delivery is told by itself.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "producer reported");
+    }
+
+    /// Asked on the crate's own thread, which polls all the time.
+    fn generate_oauth_token(&self, source: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let found = token::get(source.unwrap_or_default())?;
+        let (principal_name, lifetime_ms) = (found.principal, found.expires.as_millisecond());
+        Ok(OAuthToken { token: found.text, principal_name, lifetime_ms })
     }
 }
 

@@ -18,6 +18,7 @@ mod kafka;
 mod late;
 mod leaves_nothing;
 mod load;
+mod oauth;
 mod offsets;
 mod operations;
 #[path = "../suite/port_contract.rs"]
@@ -36,6 +37,7 @@ mod reroute;
 mod rights;
 mod river;
 mod s3;
+mod secured;
 #[path = "../real/seed.rs"]
 mod seed;
 #[path = "../servers/mod.rs"]

@@ -57,6 +57,7 @@ fn a_token_comes_from_a_file_that_can_be_renewed() {
     assert_eq!(security.sasl, Some(Sasl::Token { file: PathBuf::from("/t") }));
     assert_eq!(security.password(), None);
     assert_eq!(security.client_settings(None)["sasl.mechanisms"], "OAUTHBEARER");
+    assert_eq!(security.client_settings(None)["sasl.oauthbearer.config"], "file:/t");
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! partitions that are forwarded to another queue stall for ever once they were unassigned at the wrong moment
 //! (librdkafka 2.12 takes the forwarding away, and does not set its own again).
 
-use super::{Item, NativeError, Queue, c_string, group_member, listen, millis};
+use super::client::make;
+use super::{Item, NativeError, Queue, c_string, code, group_member, millis};
 use crate::model::Partition;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -13,8 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafka, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 use std::collections::VecDeque;
-use std::ffi::{CStr, c_char, c_void};
-use std::mem;
+use std::ffi::c_void;
 use std::slice;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,24 +53,12 @@ struct Group {
 impl Consumer {
     pub(in crate::kafka) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
         let group = Box::<Group>::default();
-        let native = config.create_native_config()?;
-        let mut text = [0 as c_char; 512];
         let opaque: *const Group = &*group;
-        // SAFETY: the notes outlive the client: both go together, and it goes first. The library takes the
-        // configuration over if it makes a client, and only then.
-        let client = unsafe {
-            listen(native.ptr());
-            sys::rd_kafka_conf_set_opaque(native.ptr(), opaque.cast_mut().cast());
-            sys::rd_kafka_conf_set_rebalance_cb(native.ptr(), Some(on_rebalance));
-            let kind = sys::rd_kafka_type_t::RD_KAFKA_CONSUMER;
-            sys::rd_kafka_new(kind, native.ptr(), text.as_mut_ptr(), text.len())
-        };
-        if client.is_null() {
-            // SAFETY: the library ends its text with a zero byte.
-            let text = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned();
-            return Err(KafkaError::ClientCreation(text));
-        }
-        mem::forget(native);
+        // SAFETY: the notes outlive the client: both go together, and it goes first.
+        let client = make(config, sys::rd_kafka_type_t::RD_KAFKA_CONSUMER, |conf| unsafe {
+            sys::rd_kafka_conf_set_opaque(conf, opaque.cast_mut().cast());
+            sys::rd_kafka_conf_set_rebalance_cb(conf, Some(on_rebalance));
+        })?;
         // SAFETY: a live consumer; from now on one queue has all that it says.
         let queue = unsafe {
             sys::rd_kafka_poll_set_consumer(client);
@@ -287,13 +275,6 @@ unsafe extern "C" fn on_rebalance(
         Change::Revoke { partitions, are_lost }
     };
     group.changes.lock().expect("no thread panics while it notes a change").push_back(change);
-}
-
-fn code(code: sys::rd_kafka_resp_err_t) -> Result<(), NativeError> {
-    match RDKafkaErrorCode::from(code) {
-        RDKafkaErrorCode::NoError => Ok(()),
-        _ => Err(NativeError::from_code(code)),
-    }
 }
 
 /// The first error of any element.

@@ -5,24 +5,25 @@
 //! error means; that is [`super::error`]'s.
 #![expect(unsafe_code, reason = "a C library")]
 
+mod client;
 mod consumer;
 mod producer;
 mod queue;
 mod rights;
 mod topic_id;
 
+pub(super) use client::give_token;
 pub(super) use consumer::{Change, Consumer};
 pub(super) use producer::TransactionalProducer;
 pub(super) use queue::Item;
 pub(super) use rights::{Operations, group_rights, topic_rights};
 pub(super) use topic_id::topic_id;
 
-use super::said::{is_heard, said};
 use queue::Queue;
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafka, RDKafkaErrorCode};
 use rdkafka_sys as sys;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 /// What a call of the library says when it fails.
@@ -79,22 +80,11 @@ impl NativeError {
     }
 }
 
-/// Lets the client say in our log what it says by itself.
-///
-/// # Safety
-/// `conf` is alive, and no client was made of it yet.
-unsafe fn listen(conf: *mut sys::rd_kafka_conf_t) {
-    if is_heard() {
-        // SAFETY: the caller's; the function below lives as long as the program.
-        unsafe { sys::rd_kafka_conf_set_log_cb(conf, Some(on_log)) };
+fn code(code: sys::rd_kafka_resp_err_t) -> Result<(), NativeError> {
+    match RDKafkaErrorCode::from(code) {
+        RDKafkaErrorCode::NoError => Ok(()),
+        _ => Err(NativeError::from_code(code)),
     }
-}
-
-/// Called on threads of the library.
-unsafe extern "C" fn on_log(_: *const RDKafka, level: c_int, facility: *const c_char, text: *const c_char) {
-    // SAFETY: both end with a zero byte, and live until this returns.
-    let [facility, text] = [facility, text].map(|text| unsafe { CStr::from_ptr(text) }.to_string_lossy());
-    said(level, &facility, &text);
 }
 
 /// Generation and member id of a consumer; `None` while it has none.

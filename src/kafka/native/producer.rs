@@ -1,7 +1,8 @@
 //! A transactional producer straight over the library. The crate's own adds 100 ms to every commit, and no hook of its
 //! own tells how often a request was really sent.
 
-use super::{NativeError, c_string, listen, millis};
+use super::client::make;
+use super::{NativeError, c_string, millis};
 use crate::model::{NextOffset, OutBatch, OutSlice, Partition};
 use crate::port::Membership;
 use rdkafka::TopicPartitionList;
@@ -11,7 +12,7 @@ use rdkafka::types::{RDKafka, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -66,29 +67,12 @@ unsafe impl Send for Client {}
 impl TransactionalProducer {
     pub(in crate::kafka) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
         let requests = Arc::new(Requests::default());
-        let native = config.create_native_config()?;
-        let mut text = [0 as c_char; 512];
         let opaque: *const Requests = &*requests;
-        // SAFETY: the counters outlive the client: they are dropped with this value, after it. The library takes the
-        // configuration over if it makes a client, and only then.
-        let client = unsafe {
-            let conf = native.ptr();
-            listen(conf);
-            sys::rd_kafka_conf_interceptor_add_on_new(
-                conf,
-                c"requests".as_ptr(),
-                Some(on_new),
-                opaque.cast_mut().cast(),
-            );
-            let kind = sys::rd_kafka_type_t::RD_KAFKA_PRODUCER;
-            sys::rd_kafka_new(kind, conf, text.as_mut_ptr(), text.len())
-        };
-        if client.is_null() {
-            // SAFETY: the library ends its text with a zero byte.
-            let text = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned();
-            return Err(KafkaError::ClientCreation(text));
-        }
-        mem::forget(native);
+        // SAFETY: the counters outlive the client: they are dropped with this value, after it.
+        let client = make(config, sys::rd_kafka_type_t::RD_KAFKA_PRODUCER, |conf| unsafe {
+            let name = c"requests".as_ptr();
+            sys::rd_kafka_conf_interceptor_add_on_new(conf, name, Some(on_new), opaque.cast_mut().cast());
+        })?;
         let is_closing = Arc::new(AtomicBool::new(false));
         let (served, closing) = (Client(client), Arc::clone(&is_closing));
         let serve = move || {

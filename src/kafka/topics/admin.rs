@@ -3,7 +3,7 @@
 use super::Wanted;
 use crate::kafka::error::Error;
 use crate::kafka::greet::greet;
-use crate::kafka::native::{NativeError, topic_id};
+use crate::kafka::native::{NativeError, give_token, topic_id};
 use crate::kafka::settings::Settings;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier,
@@ -47,6 +47,13 @@ impl Admin {
         Ok(Admin { client, settings: settings.clone(), wait: settings.timeouts.request })
     }
 
+    /// Nobody polls this client, so it never gets to ask for a token by itself: it is given one with each question.
+    fn sign_in(&self) -> Result<(), Error> {
+        let Some(token) = self.settings.token()? else { return Ok(()) };
+        let given = give_token(self.client.inner().native_ptr(), &token);
+        given.map_err(|error| Error::native("use the token", error))
+    }
+
     fn options(&self) -> AdminOptions {
         let wait = Some(self.wait);
         AdminOptions::new().request_timeout(wait).operation_timeout(wait)
@@ -59,6 +66,7 @@ impl Admin {
 
     /// `None`: there is no such topic.
     pub fn look(&self, name: &str) -> Result<Option<Present>, Error> {
+        self.sign_in()?;
         let inner = self.client.inner();
         // Asked first: a request for metadata might make the topic.
         let partitions = match topic_id(inner.native_ptr(), name, self.wait) {
@@ -85,6 +93,7 @@ impl Admin {
     /// Changes settings of a topic and leaves its others as they are. The controller answers before brokers know it:
     /// returns once they do.
     pub fn alter(&self, name: &str, have: &Present, change: &BTreeMap<&str, &str>) -> Result<(), Error> {
+        self.sign_in()?;
         // This request replaces all of the topic's own settings: those that stay are sent again.
         let own = have.own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let mut all: BTreeMap<&str, &str> = own.collect();
@@ -127,6 +136,7 @@ impl Present {
 /// Changes none that is there.
 pub fn create(settings: &Settings, wanted: &[Wanted], replication: u32) -> Result<Vec<String>, Error> {
     let admin = Admin::new(settings)?;
+    admin.sign_in()?;
     let new = wanted.iter().map(|one| {
         let new = NewTopic::new(
             &one.name,

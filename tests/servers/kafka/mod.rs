@@ -33,6 +33,7 @@ pub(crate) struct Setup {
     nodes: Vec<Node>,
     properties: Vec<(String, String)>,
     format: Vec<String>,
+    java: Vec<String>,
 }
 
 impl Kafka {
@@ -152,7 +153,12 @@ impl Kafka {
 impl Setup {
     fn new(nodes: u16) -> Setup {
         assert!(matches!(nodes, 1 | 3), "one node or three, not {nodes}");
-        Setup { nodes: (1..=nodes).map(Node::new).collect(), properties: Vec::new(), format: Vec::new() }
+        Setup {
+            nodes: (1..=nodes).map(Node::new).collect(),
+            properties: Vec::new(),
+            format: Vec::new(),
+            java: Vec::new(),
+        }
     }
 
     /// Where each node will listen for clients.
@@ -182,6 +188,12 @@ impl Setup {
         self
     }
 
+    /// A further option of the Java that runs a node: `-Dorg.apache…=…`.
+    pub(crate) fn java(mut self, option: &str) -> Setup {
+        self.java.push(option.to_owned());
+        self
+    }
+
     /// Starts all nodes and waits until each is ready.
     #[track_caller]
     pub(crate) fn start(self) -> Kafka {
@@ -191,7 +203,7 @@ impl Setup {
     fn try_start(mut self) -> Result<Kafka, String> {
         let jars = Jars::get()?;
         let workdir = Workdir::new();
-        self.nodes.iter_mut().for_each(|node| node.settle(workdir.path()));
+        self.nodes.iter_mut().for_each(|node| node.settle(workdir.path(), &self.java));
         // All at once: each is a second of Java.
         let mut formats = Vec::new();
         for node in &self.nodes {

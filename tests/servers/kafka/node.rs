@@ -42,6 +42,8 @@ pub(crate) struct Node {
     /// Where it tells clients to find it: its own port, or a proxy's.
     pub(crate) advertised: u16,
     place: PathBuf,
+    /// Options of Java that a test asked for.
+    java: Vec<String>,
     life: Mutex<Life>,
 }
 
@@ -63,12 +65,14 @@ impl Node {
             controllers: Port::reserve(),
             advertised,
             place: PathBuf::new(),
+            java: Vec::new(),
             life: Mutex::default(),
         }
     }
 
     /// Gives it a folder of its own below this one.
-    pub(crate) fn settle(&mut self, below: &Path) {
+    pub(crate) fn settle(&mut self, below: &Path, java: &[String]) {
+        self.java = java.to_vec();
         self.place = below.join(format!("node-{}", self.id));
     }
 
@@ -167,6 +171,7 @@ impl Node {
         let options = ["-Xmx512m", &heap, "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
         let options =
             options.into_iter().chain(["-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true"]);
+        let options = options.chain(self.java.iter().map(String::as_str));
         options.chain([log4j.as_str(), "-cp", &jars.class_path(), class]).map(String::from).collect()
     }
 
