@@ -61,6 +61,7 @@ const UNSAFE: &[&str] = &[
     "src/kafka/native/mod.rs",
     "src/kafka/native/producer.rs",
     "src/kafka/native/queue.rs",
+    "src/kafka/native/rights.rs",
     "src/kafka/native/topic_id.rs",
 ];
 

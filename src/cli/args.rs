@@ -43,6 +43,9 @@ pub(super) enum Verb {
     /// Compare the topics of a deployment with what it needs, and make or set them
     #[cfg(all(feature = "kafka", feature = "s3"))]
     Topics(Topics),
+    /// Say whether brokers and store can be reached from here, with which rights, and how to grant what is missing
+    #[cfg(all(feature = "kafka", feature = "s3"))]
+    Doctor(Doctor),
     /// Restart raw partitions whose way to the targets is broken, and end the halts that this caused
     Reroute(Reroute),
     /// Let a changed topology take over, between two events
@@ -262,6 +265,29 @@ pub(super) struct Topics {
     /// for: a broker that is lost may take acknowledged records with it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9))]
     pub(super) replication: Option<u32>,
+    /// What the list is printed as
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+#[cfg(all(feature = "kafka", feature = "s3"))]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Run it where the roles will run, as whom they will run. It changes nothing that a running deployment \
+                  notices: it leaves one small object in the store, as every start does, and begins as a producer under \
+                  a transactional id that no worker has.\n\n\
+                  Each check is ok, weak (it works, and something is given up), missing or unknown. Exit codes: 0 nothing \
+                  is missing; 4 something is; 75 brokers or the store are away, and nothing worse; 78 an invalid file."
+)]
+pub(super) struct Doctor {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    /// Brokers and store: see docs/configuration.md
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Roles that are to run with these rights; the store is looked at for lake only
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "route,aggregate,lake")]
+    pub(super) roles: Vec<RoleName>,
     /// What the list is printed as
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,

@@ -17,6 +17,8 @@ mod ddl;
 mod dead_letters;
 mod demo;
 mod describe;
+#[cfg(all(feature = "kafka", feature = "s3"))]
+mod doctor;
 mod exit;
 mod explain;
 mod files;
@@ -86,6 +88,8 @@ fn perform(verb: Verb, out: &mut dyn Write) -> Result<(), Exit> {
         Verb::Verify(arguments) => verify::verify(&arguments, out),
         #[cfg(all(feature = "kafka", feature = "s3"))]
         Verb::Topics(arguments) => topics::topics(&arguments, out),
+        #[cfg(all(feature = "kafka", feature = "s3"))]
+        Verb::Doctor(arguments) => doctor::doctor(&arguments, out),
         Verb::Reroute(arguments) => reroute::reroute(&arguments, out),
         Verb::Cutover(arguments) => cutover::cutover(&arguments, out),
         Verb::Ddl(arguments) => ddl::ddl(&arguments, out),

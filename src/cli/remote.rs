@@ -12,7 +12,7 @@ use super::topic;
 use crate::config::{self, Config, LakeUrl, SecretFrom};
 use crate::kafka::topics::{self, Difference, Present, Shape, Wanted};
 use crate::kafka::{KafkaLog, Settings as KafkaSettings, Timeouts};
-use crate::model::{NextOffset, Partition, Role, Topic, TopicPartition};
+use crate::model::{NextOffset, Partition, Role, Secret, Topic, TopicPartition};
 use crate::objects::{self, LocalObjects, RemoteObjects, StoreSettings, probe};
 use crate::port::{Failure, Log, Objects};
 use crate::topology::Topology;
@@ -40,7 +40,7 @@ pub(super) struct Remote {
 }
 
 #[derive(Clone)]
-enum Place {
+pub(super) enum Place {
     Directory(PathBuf),
     Store(Box<StoreSettings>),
 }
@@ -105,6 +105,15 @@ impl Remote {
 
     pub(super) fn log(&self) -> &KafkaLog {
         &self.log
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where the lake is.
+    pub(super) fn store(&self) -> &Place {
+        &self.store
     }
 
     pub(super) fn deployment(&self) -> String {
@@ -205,7 +214,7 @@ pub(super) fn run(
     let control = Arc::new(Control::default());
     let admin = Admin::new(config, roles, &control);
     admin.listen(config)?;
-    super::topics::check_before_start(&remote)?;
+    super::topics::check_before_start(&remote, roles)?;
     let settings = settings(config, start, arguments.until_idle);
     if arguments.until_idle {
         control.set_goal(remote.raw_ends()?);
@@ -233,7 +242,7 @@ pub(super) fn lake_location(path: &Path) -> Result<String, Exit> {
     })
 }
 
-fn read(path: &Path) -> Result<Config, Exit> {
+pub(super) fn read(path: &Path) -> Result<Config, Exit> {
     let text = files::read_text(path)?;
     let mut variables = Vec::new();
     for (name, value) in env::vars_os() {
@@ -258,12 +267,12 @@ fn read(path: &Path) -> Result<Config, Exit> {
     })
 }
 
-fn secret(from: &SecretFrom) -> Result<config::Secret, Exit> {
+fn secret(from: &SecretFrom) -> Result<Secret, Exit> {
     match from {
         SecretFrom::Value(secret) => Ok(secret.clone()),
         SecretFrom::File(path) => {
             let text = files::read_text(path)?;
-            config::Secret::from_file(&text)
+            Secret::from_file(&text)
                 .ok_or_else(|| Exit::invalid(format_args!("{} does not hold one line", path.display())))
         }
     }
@@ -303,8 +312,8 @@ fn store(config: &Config) -> Result<Place, Exit> {
     let credentials = match &given.s3.credentials {
         None => objects::Credentials::Chain,
         Some(given) => objects::Credentials::Given {
-            key_id: objects::Secret::new(given.access_key.reveal()),
-            secret: objects::Secret::new(secret(&given.secret_key)?.reveal()),
+            key_id: given.access_key.clone(),
+            secret: secret(&given.secret_key)?,
             session_token: None,
         },
     };

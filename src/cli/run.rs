@@ -33,7 +33,8 @@ pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
     }
 }
 
-fn roles(names: &[RoleName]) -> Vec<Role> {
+/// Each once, in the order of the river.
+pub(super) fn roles(names: &[RoleName]) -> Vec<Role> {
     let mut roles: Vec<_> = names
         .iter()
         .map(|name| match name {

@@ -5,7 +5,9 @@ use super::exit::Exit;
 use super::files;
 use super::remote::Remote;
 use super::{say, topic};
+use crate::kafka::rights;
 use crate::kafka::topics::{self, Admin, Difference, Present, Remedy, Wanted};
+use crate::model::Role;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,13 +31,12 @@ pub(super) fn topics(arguments: &Topics, out: &mut dyn Write) -> Result<(), Exit
 }
 
 /// Before roles start: every topic is there, and as the protocols need it.
-pub(super) fn check_before_start(remote: &Remote) -> Result<(), Exit> {
-    let found = Found::look(remote, &admin(remote)?, remote.replication())?;
+pub(super) fn check_before_start(remote: &Remote, roles: &[Role]) -> Result<(), Exit> {
+    let found = Found::look_for(remote, &admin(remote)?, remote.replication(), roles)?;
     if let Some(missing) = found.missing() {
         return Err(Exit::failed(missing));
     }
-    if found.raw.present.is_none() {
-        let name = &found.raw.name;
+    if let Some(State { name, present: None, .. }) = &found.raw {
         return Err(Exit::failed(format_args!("the raw topic {name} is missing; its producers make it")));
     }
     let mut problems = Vec::new();
@@ -85,38 +86,68 @@ fn check_brokers(found: &Found, admin: &Admin, replication: u32) -> Result<(), E
     Ok(())
 }
 
-struct State {
-    name: String,
+/// A topic as it stands against what it must be.
+pub(super) struct State {
+    pub(super) name: String,
     /// `None`: it is missing.
-    present: Option<Present>,
-    differences: Vec<Difference>,
+    pub(super) present: Option<Present>,
+    pub(super) differences: Vec<Difference>,
+}
+
+impl State {
+    pub(super) fn of(admin: &Admin, one: &Wanted, replication: u32) -> Result<State, crate::kafka::Error> {
+        let present = admin.look(&one.name)?;
+        let differences = present.as_ref().map(|have| topics::differences(one, replication, have));
+        Ok(State { name: one.name.clone(), present, differences: differences.unwrap_or_default() })
+    }
+
+    pub(super) fn of_raw(
+        admin: &Admin,
+        remote: &Remote,
+        replication: u32,
+    ) -> Result<State, crate::kafka::Error> {
+        let name = remote.log().settings().raw_topic.clone();
+        let present = admin.look(&name)?;
+        let differences = present.as_ref().map(|have| remote.raw_differences(replication, have));
+        Ok(State { name, present, differences: differences.unwrap_or_default() })
+    }
 }
 
 struct Found {
     own: Vec<State>,
     wanted: Vec<Wanted>,
-    raw: State,
+    /// `None`: hidden from us, and of no use to us.
+    raw: Option<State>,
 }
 
 impl Found {
     fn look(remote: &Remote, admin: &Admin, replication: u32) -> Result<Found, Exit> {
-        let look = |name: &str| admin.look(name).map_err(|error| topic::failed(error.into()));
-        let wanted = remote.wanted(replication);
-        let mut own = Vec::new();
-        for one in &wanted {
-            let present = look(&one.name)?;
-            let differences = present.as_ref().map(|have| topics::differences(one, replication, have));
-            own.push(State { name: one.name.clone(), present, differences: differences.unwrap_or_default() });
+        Self::look_for(remote, admin, replication, &[Role::Route, Role::Aggregate, Role::Lake])
+    }
+
+    /// Passes over what brokers hide from us, if these roles have nothing to do with it: a role has rights of its own.
+    fn look_for(remote: &Remote, admin: &Admin, replication: u32, roles: &[Role]) -> Result<Found, Exit> {
+        let used = rights::topics(remote.log().settings(), roles);
+        let failed = |error: crate::kafka::Error| topic::failed(error.into());
+        let (mut own, mut wanted) = (Vec::new(), Vec::new());
+        for one in remote.wanted(replication) {
+            match State::of(admin, &one, replication) {
+                Err(error) if error.is_hidden_topic() && !used.contains(&one.name) => continue,
+                state => own.push(state.map_err(failed)?),
+            }
+            wanted.push(one);
         }
-        let name = remote.log().settings().raw_topic.clone();
-        let present = look(&name)?;
-        let differences = present.as_ref().map(|have| remote.raw_differences(replication, have));
-        let raw = State { name, present, differences: differences.unwrap_or_default() };
+        let raw = match State::of_raw(admin, remote, replication) {
+            Err(error) if error.is_hidden_topic() && !used.contains(&remote.log().settings().raw_topic) => {
+                None
+            }
+            state => Some(state.map_err(failed)?),
+        };
         Ok(Found { own, wanted, raw })
     }
 
     fn all(&self) -> impl Iterator<Item = &State> {
-        self.own.iter().chain([&self.raw])
+        self.own.iter().chain(&self.raw)
     }
 
     fn apply(&self, remote: &Remote, admin: &Admin, replication: u32) -> Result<(), Exit> {
@@ -153,8 +184,12 @@ impl Found {
                     }
                 }
                 None => writeln!(out, "{name}: is missing; its producers make it")?,
-                Some(Present { partitions, replication, .. }) => {
-                    let is = if differences.is_empty() { "is as it should be" } else { "differs" };
+                Some(Present { partitions, replication, settings, .. }) => {
+                    let is = match (differences.is_empty(), settings) {
+                        (false, _) => "differs",
+                        (true, Some(_)) => "is as it should be",
+                        (true, None) => "is there, and how it is set is hidden from us",
+                    };
                     writeln!(out, "{name}: {is}, partitions={partitions}, replication={replication}")?;
                     for one in differences {
                         let Difference { setting, have, want, .. } = one;
@@ -186,6 +221,7 @@ impl Found {
                 "partitions": present.as_ref().map(|present| present.partitions),
                 "replication": present.as_ref().map(|present| present.replication),
                 "differences": differences,
+                "is_hidden": present.as_ref().is_some_and(|present| present.settings.is_none()),
             });
             writeln!(out, "{line}")?;
         }
@@ -214,7 +250,7 @@ impl Found {
     }
 }
 
-fn remedy(difference: &Difference) -> String {
+pub(super) fn remedy(difference: &Difference) -> String {
     match difference.remedy {
         Remedy::Set => String::new(),
         Remedy::Person(what) => format!(": {what}"),

@@ -1,7 +1,7 @@
 //! `kafka.client`: settings of the client by its own names, but for those that the protocols lean on.
 
-use super::secret::Secret;
 use super::section::{Section, is_line};
+use crate::model::Secret;
 use crate::yaml::{Kind, Problems, key_name};
 use std::collections::BTreeMap;
 

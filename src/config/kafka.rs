@@ -2,9 +2,9 @@
 
 use super::client;
 use super::limits::{REPLICATION, REPLICATION_MAX};
-use super::secret::Secret;
 use super::section::Section;
 use super::security::{self, Security};
+use crate::model::Secret;
 use crate::yaml::Problems;
 use core::net::Ipv6Addr;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,9 @@
 //! `lake`: where the files go.
 
 use super::kafka::flag_or;
-use super::secret::{Secret, SecretFrom};
+use super::secret::SecretFrom;
 use super::section::Section;
+use crate::model::Secret;
 use crate::yaml::Problems;
 use std::fmt;
 use std::path::PathBuf;

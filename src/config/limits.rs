@@ -100,7 +100,7 @@ pub(super) const DURATIONS: &[Limit] = &[
     limit("kafka.timeouts.heartbeat", "3s", "100ms", "10m"),
     // Brokers refuse more than `transaction.max.timeout.ms`, by default 15 minutes.
     limit("kafka.timeouts.transaction", "15s", "1s", "15m"),
-    limit("kafka.timeouts.watchdog", "2m", "5s", "1h"),
+    limit("kafka.timeouts.watchdog", "5m", "5s", "1h"),
     limit("pace.commit_every", "1s", "10ms", "1m"),
     limit("pace.route_commit_every", "500ms", "10ms", "1m"),
     // A hole that no link has proved is an alarm after a minute.

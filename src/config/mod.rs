@@ -2,7 +2,7 @@
 //! problem at once.
 //!
 //! In: the text of the file, and the environment as a list. Out: [`Config`]. Promises: every problem says where
-//! it is (line and column, or the variable) and what would be right, and repeats no value; a [`Secret`] is never
+//! it is (line and column, or the variable) and what would be right, and repeats no value; a [`Secret`](crate::model::Secret) is never
 //! shown. Pure: files of secrets are named here and read by whoever starts the clients. What is counted, and
 //! how, says the topology; nothing here changes a row.
 
@@ -24,7 +24,7 @@ pub use checked::{Admin, Config, Log, LogFormat, LogLevel, Ordinal, Pace};
 pub use kafka::{Kafka, Timeouts};
 pub use lake::{Credentials, Encryption, Lake, LakeUrl, S3, Store};
 pub use problem::{Origin, Problem};
-pub use secret::{Secret, SecretFrom};
+pub use secret::SecretFrom;
 pub use security::{Identity, Mechanism, Sasl, Security, Tls};
 
 use crate::yaml::{Kind, Node, Place, Problems, parse};

@@ -4,7 +4,8 @@
 //! (`region:` with nothing behind it) is a key that is not there. No problem repeats what stands in the file.
 
 use super::limits::{self, DURATIONS, SIZES};
-use super::secret::{Secret, SecretFrom};
+use super::secret::SecretFrom;
+use crate::model::Secret;
 use crate::yaml::{Kind, Member, Members, Name, Node, Place, Problems, read};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! `kafka.security`: whether the line is encrypted, and who we are.
 
-use super::secret::{Secret, SecretFrom};
+use super::secret::SecretFrom;
 use super::section::Section;
+use crate::model::Secret;
 use crate::yaml::Problems;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ mod security;
 
 use super::limits::{DURATIONS, Limit, ORDINAL_MAX, SECTIONS, SIZES, size, time};
 use super::*;
+use crate::model::Secret;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,7 +55,7 @@ fn two_keys_are_enough() {
     assert_eq!(config.grace, Duration::from_secs(25));
     assert_eq!(config.kafka.brokers, ["a:9092"]);
     assert_eq!(config.kafka.security, Security { tls: Some(Tls::default()), sasl: None });
-    assert_eq!(config.kafka.timeouts.watchdog, Duration::from_secs(120));
+    assert_eq!(config.kafka.timeouts.watchdog, Duration::from_secs(300));
     assert_eq!(config.lake.s3, S3::default());
     assert_eq!(config.lake.budget, 48 << 20);
     assert_eq!(config.pace.poll_bytes, 1 << 20);

@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::port::{self, Membership, Pending, Polled};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread;
@@ -115,7 +116,14 @@ impl Consumer {
         member.read.remove(&partition);
         let list = one(&topic, partition, Some(at));
         if member.started.contains(&partition) {
-            member.client.seek(&list, wait).map_err(call)
+            match member.client.seek(&list, wait) {
+                // Retention had overtaken it: the library reads it no more, and starts it again only as a new one. Not
+                // while a revoke waits for its answer: this would be taken for one.
+                Err(error) if error.code == Code::State && member.revoked.is_none() => {
+                    member.client.remove(&list).and_then(|()| member.client.add(&list)).map_err(call)
+                }
+                sought => sought.map_err(call),
+            }
         } else {
             member.client.add(&list).map_err(call)?;
             member.started.insert(partition);

@@ -64,6 +64,11 @@ impl Error {
         Error::Call { doing: doing.into(), text: code.to_string(), code: Some(code), is_fatal: false }
     }
 
+    /// Whether brokers did not even let us look at a topic.
+    pub fn is_hidden_topic(&self) -> bool {
+        matches!(self, Error::Call { code: Some(Code::TopicAuthorizationFailed), .. })
+    }
+
     fn reaction(&self) -> Reaction {
         match self {
             Error::Call { is_fatal: true, .. } | Error::NotAMember => Reaction::Rejoin,

@@ -16,6 +16,7 @@ mod native;
 mod paused;
 mod producer;
 mod reader;
+pub mod rights;
 mod said;
 mod settings;
 mod token;

@@ -54,7 +54,7 @@ impl Default for Timeouts {
             session: Duration::from_secs(45),
             heartbeat: Duration::from_secs(3),
             transaction: Duration::from_secs(15),
-            watchdog: Duration::from_secs(120),
+            watchdog: Duration::from_secs(300),
         }
     }
 }
@@ -125,8 +125,13 @@ impl Settings {
         self.is_static_member.then(|| format!("{}-{}", self.group(role), self.ordinal))
     }
 
+    /// How those of all workers begin.
+    pub(super) fn transactional_ids(&self) -> String {
+        format!("{}-aggregate-", self.deployment)
+    }
+
     fn transactional_id(&self) -> String {
-        format!("{}-aggregate-{}-0", self.deployment, self.ordinal)
+        format!("{}{}-0", self.transactional_ids(), self.ordinal)
     }
 
     /// What every client has.

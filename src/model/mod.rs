@@ -15,6 +15,7 @@ mod path_text;
 mod position;
 mod record;
 mod rejection;
+mod secret;
 mod wire;
 
 pub use batch::*;
@@ -28,4 +29,5 @@ pub use path_text::*;
 pub use position::*;
 pub use record::*;
 pub use rejection::*;
+pub use secret::Secret;
 pub use wire::*;

@@ -12,11 +12,11 @@ mod remote;
 
 pub use local::LocalObjects;
 pub use memory::MemoryObjects;
-pub use probe::{ProbeError, probe};
+pub use probe::{Probe, ProbeError, probe};
 #[cfg(feature = "s3")]
 pub use remote::{
-    CallCounts, Credentials, Encryption, RemoteError, RemoteObjects, Secret, StoreCounts, StoreKind,
-    StoreLimits, StoreSettings, StoreUrl,
+    CallCounts, Credentials, Encryption, RemoteError, RemoteObjects, StoreCounts, StoreKind, StoreLimits,
+    StoreSettings, StoreUrl,
 };
 
 /// Where a directory keeps unfinished objects. No store may have it as a key, so that all take the same keys.

@@ -25,21 +25,61 @@ pub enum ProbeError {
 /// Creates one random key twice under the control prefix: the second must be refused, and the first body
 /// must stand. Leaves that one small object behind, because a worker has no right to delete.
 pub async fn probe(objects: &dyn Objects, prefix: &str) -> Result<(), Failure> {
-    let key = format!("{prefix}_control/v1/probe/{:016x}", RandomState::new().hash_one(prefix));
-    let refuse = |error| Err(Failure::new(Reaction::Halt, error));
-    match objects.create(&key, b"first".to_vec()).await? {
-        Created::Now => {}
-        Created::Before => return refuse(ProbeError::NeverCreated { key }),
-        Created::Unknown => return Err(Failure::new(Reaction::Retry, ProbeError::Unknown { key })),
+    let probe = Probe::new(objects, prefix);
+    probe.creates().await?;
+    probe.refuses().await?;
+    probe.reads().await
+}
+
+/// The same step by step, for whoever wants to know which of them fails.
+pub struct Probe<'a> {
+    objects: &'a dyn Objects,
+    key: String,
+}
+
+impl<'a> Probe<'a> {
+    /// Under a key that nobody had before. Nothing is asked yet.
+    pub fn new(objects: &'a dyn Objects, prefix: &str) -> Self {
+        let key = format!("{prefix}_control/v1/probe/{:016x}", RandomState::new().hash_one(prefix));
+        Probe { objects, key }
     }
-    match objects.create(&key, b"second".to_vec()).await? {
-        Created::Before => {}
-        Created::Now => return refuse(ProbeError::CreatedTwice { key }),
-        Created::Unknown => return Err(Failure::new(Reaction::Retry, ProbeError::Unknown { key })),
+
+    pub fn key(&self) -> &str {
+        &self.key
     }
-    match objects.read(&key).await?.as_deref() {
-        Some(b"first") => Ok(()),
-        Some(_) | None => refuse(ProbeError::Changed { key }),
+
+    /// The object is created.
+    pub async fn creates(&self) -> Result<(), Failure> {
+        match self.objects.create(&self.key, b"first".to_vec()).await? {
+            Created::Now => Ok(()),
+            Created::Before => self.halt(|key| ProbeError::NeverCreated { key }),
+            Created::Unknown => self.unknown(),
+        }
+    }
+
+    /// Then it is created no second time.
+    pub async fn refuses(&self) -> Result<(), Failure> {
+        match self.objects.create(&self.key, b"second".to_vec()).await? {
+            Created::Before => Ok(()),
+            Created::Now => self.halt(|key| ProbeError::CreatedTwice { key }),
+            Created::Unknown => self.unknown(),
+        }
+    }
+
+    /// And it is what it was first.
+    pub async fn reads(&self) -> Result<(), Failure> {
+        match self.objects.read(&self.key).await?.as_deref() {
+            Some(b"first") => Ok(()),
+            Some(_) | None => self.halt(|key| ProbeError::Changed { key }),
+        }
+    }
+
+    fn halt(&self, error: impl FnOnce(String) -> ProbeError) -> Result<(), Failure> {
+        Err(Failure::new(Reaction::Halt, error(self.key.clone())))
+    }
+
+    fn unknown(&self) -> Result<(), Failure> {
+        Err(Failure::new(Reaction::Retry, ProbeError::Unknown { key: self.key.clone() }))
     }
 }
 

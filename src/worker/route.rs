@@ -409,6 +409,7 @@ impl Router {
             Reaction::Retry => {}
             Reaction::Replay => self.start_over().await,
             Reaction::Rejoin => self.rejoin(),
+            Reaction::Halt if self.is_overtaken().await => self.start_over().await,
             Reaction::Halt => return Err(failure),
         }
         let pause = self.pause;

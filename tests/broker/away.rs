@@ -1,4 +1,5 @@
-//! A store that is away for two minutes: metrics go on, memory stays bounded, nothing is lost.
+//! Brokers or a store that are away for two minutes: memory stays bounded, nothing is lost, and metrics go on without a
+//! store.
 
 use crate::contract::now;
 use crate::deployment::Deployment;
@@ -64,7 +65,7 @@ fn a_store_that_is_away_for_two_minutes_costs_time_and_nothing_else() {
     let deployment = Deployment::new(kafka, &store);
     deployment.edit_topology("age: 5m, bytes: 128MiB", "age: 3s, bytes: 1MiB");
     deployment.make_topics();
-    let mut worker = deployment.worker(0);
+    let worker = deployment.worker(0);
     let mut load = deployment.generating(&["--events", &EVENTS.to_string(), "--rate", &RATE.to_string()]);
     until("the first file", || files(&deployment, &store) > 0);
 
@@ -80,15 +81,44 @@ fn a_store_that_is_away_for_two_minutes_costs_time_and_nothing_else() {
 
     assert!(load.wait().unwrap().success(), "the load was not acknowledged");
 
+    let peak = peak_mib(&worker);
+    println!("peak memory: {peak} MiB");
+    assert!(peak < MEMORY_MAX_MIB, "{peak} MiB");
+    balances(&deployment, worker, EVENTS);
+}
+
+/// In the middle of its work, and with the default watchdog: the process that was there before is there after.
+#[test]
+fn brokers_that_are_away_for_two_minutes_cost_time_and_nothing_else() {
+    let (Some(kafka), Some(store)) = (Kafka::start(1), S3::start()) else { return };
+    let deployment = Deployment::new(&kafka, &store);
+    deployment.make_topics();
+    let half = &["--events", &(EVENTS / 2).to_string()];
+    deployment.generate(half);
+    let mut worker = deployment.worker(0);
+    until("a first commit", || committed(&deployment) > 0);
+
+    kafka.kill(1);
+    thread::sleep(AWAY);
     assert!(worker.try_wait().unwrap().is_none(), "the worker gave up");
+    kafka.restart(1);
+    let before = committed(&deployment);
+    deployment.generate(&[half, &["--seed", "2"][..]].concat());
+    until("commits again", || committed(&deployment) > before);
 
     let peak = peak_mib(&worker);
     println!("peak memory: {peak} MiB");
     assert!(peak < MEMORY_MAX_MIB, "{peak} MiB");
+    balances(&deployment, worker, EVENTS);
+}
+
+/// It may be killed on top of it: whoever comes next finishes, and `verify` finds no difference.
+#[track_caller]
+fn balances(deployment: &Deployment, mut worker: Child, events: u64) {
+    assert!(worker.try_wait().unwrap().is_none(), "the worker gave up");
     worker.kill().unwrap();
     worker.wait().unwrap();
-    let raw = raw(&deployment);
-    assert_eq!(raw, EVENTS);
+    assert_eq!(raw(deployment), events);
     deployment.fine("run", &["--until-idle"]);
-    deployment.proved(raw);
+    deployment.proved(events);
 }

@@ -3,9 +3,9 @@
 use crate::contract::now;
 use crate::deployment::{Deployment, Shape, said};
 use crate::python::Python;
+use crate::seed::Seed;
 use crate::servers::{Kafka, S3};
 use rustix::process::{Pid, Signal, kill_process};
-use std::env;
 use std::fs;
 use std::process::{Child, Stdio};
 use std::thread;
@@ -23,25 +23,6 @@ const BROKERS: u16 = 3;
 const PAUSE: Duration = Duration::from_secs(18);
 const FAILOVER_MAX: Duration = Duration::from_secs(20);
 const RAW_PARTITIONS: u32 = 6;
-
-/// SplitMix64: our own, so that no update can change what a seed means.
-struct Seed(u64);
-
-impl Seed {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-
-    fn shuffle<T>(&mut self, all: &mut [T]) {
-        for place in (1..all.len()).rev() {
-            all.swap(place, self.below(place as u64 + 1) as usize);
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -143,9 +124,7 @@ fn killed_and_paused_workers_and_brokers_lose_and_double_nothing_and_no_reader_i
     else {
         return;
     };
-    let number = env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
-    println!("replay the order of faults with SEED={number}");
-    let mut seed = Seed(number);
+    let mut seed = Seed::of_this_run();
     let shape = Shape { raw_partitions: RAW_PARTITIONS, replication: 3, ..Shape::default() };
     let deployment = Deployment::with(&kafka, store, &shape);
     // Small chunks: so that every kill finds a plan or a file on its way.

@@ -12,11 +12,14 @@ mod containers;
 mod contract;
 mod cutover;
 mod deployment;
+mod doctor;
 mod group;
 mod kafka;
 mod late;
 mod leaves_nothing;
+mod load;
 mod oauth;
+mod offsets;
 mod operations;
 #[path = "../suite/port_contract.rs"]
 #[allow(
@@ -31,9 +34,12 @@ mod program;
 mod python;
 mod refused;
 mod reroute;
+mod rights;
 mod river;
 mod s3;
 mod secured;
+#[path = "../real/seed.rs"]
+mod seed;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod store;

@@ -20,17 +20,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Deployment {
     /// Ends badly, with this code; what it said on both streams.
     #[track_caller]
-    fn refused(&self, code: i32, verb: &str, more: &[&str]) -> String {
+    pub(crate) fn refused(&self, code: i32, verb: &str, more: &[&str]) -> String {
         let output = self.command(verb).args(more).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{verb}: {}", said(&output));
         said(&output)
     }
 
-    fn verified(&self) -> Value {
+    pub(crate) fn verified(&self) -> Value {
         serde_json::from_str(&self.fine("verify", &["--output", "json"])).unwrap()
     }
 
-    fn tool(&self, kafka: &Kafka, name: &str, arguments: &[&str]) {
+    pub(crate) fn tool(&self, kafka: &Kafka, name: &str, arguments: &[&str]) {
         let mut command: Command = kafka.tool(name);
         let output = command.args(arguments).output().unwrap();
         assert!(output.status.success(), "{name}: {}", said(&output));

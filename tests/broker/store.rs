@@ -6,7 +6,8 @@ use crate::servers::S3;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::thread;
-use thalweg::objects::{Credentials, RemoteObjects, Secret, StoreSettings, probe};
+use thalweg::model::Secret;
+use thalweg::objects::{Credentials, RemoteObjects, StoreSettings, probe};
 use thalweg::port::{Created, Objects, Reaction};
 
 fn settings(server: &S3, prefix: &str) -> StoreSettings {

@@ -2,39 +2,26 @@
 
 use crate::program::{River, command, fine, text};
 use crate::python::Python;
+use crate::seed::Seed;
 use crate::totals::totals_agree;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::str;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use std::{env, str};
 
 const KILLS: u64 = 50;
 const EVENTS: &str = "150000";
 /// How long a whole run takes, before the first one has ended by itself.
 const WHOLE_RUN: Duration = Duration::from_secs(3);
 
-/// SplitMix64: our own, so that no update can change what a seed means.
-struct Seed(u64);
-
-impl Seed {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
-
 #[test]
 fn fifty_kills_over_one_input_lose_nothing_and_no_reader_is_misled() {
     let Some(python) = Python::or_left_out() else { return };
-    let seed = env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
-    println!("replay the moments of the kills with SEED={seed}");
+    let seed = Seed::of_this_run();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let river = River::new("marketplace", &folder.path().join("river"));
     let (input, stop) = (folder.path().join("events.ndjson"), folder.path().join("stop"));
@@ -47,7 +34,7 @@ fn fifty_kills_over_one_input_lose_nothing_and_no_reader_is_misled() {
         .spawn()
         .expect("the reader starts");
 
-    let (killed, whole) = kill_over_and_over(&river, &events, &input, Seed(seed));
+    let (killed, whole) = kill_over_and_over(&river, &events, &input, seed);
     let files = std::fs::read_dir(river.dir.join("lake/marketplace_events")).map_or(0, Iterator::count);
     assert!(files > 0, "no run got as far as the lake before it was killed: the kills hit nothing");
     river.run(&input);

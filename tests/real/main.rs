@@ -10,6 +10,8 @@ mod kill;
 mod program;
 #[allow(dead_code, reason = "tests with brokers use more of it")]
 mod python;
+#[allow(dead_code, reason = "as above")]
+mod seed;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod totals;

@@ -81,7 +81,7 @@ fn help_says_what_was_reviewed() {
         &["completions"],
     ];
     if has_brokers {
-        verbs.push(&["topics"]);
+        verbs.extend([&["topics"][..], &["doctor"]]);
     }
     let mut all = String::new();
     for verb in verbs {

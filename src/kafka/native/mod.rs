@@ -9,12 +9,14 @@ mod client;
 mod consumer;
 mod producer;
 mod queue;
+mod rights;
 mod topic_id;
 
 pub(super) use client::give_token;
 pub(super) use consumer::{Change, Consumer};
 pub(super) use producer::TransactionalProducer;
 pub(super) use queue::Item;
+pub(super) use rights::{Operations, group_rights, topic_rights};
 pub(super) use topic_id::topic_id;
 
 use queue::Queue;

@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 /// How much longer than the request itself its answer is waited for: the library always answers.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// The topic's id and how many partitions it has.
 pub(in crate::kafka) fn topic_id(

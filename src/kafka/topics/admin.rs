@@ -127,7 +127,8 @@ impl Present {
             }
             all.insert(entry.name, value);
         }
-        self.settings = Some(all);
+        // The client does not hand on that we may not see them: then it gives none, and no topic has none.
+        self.settings = Some(all).filter(|all| !all.is_empty());
     }
 }
 

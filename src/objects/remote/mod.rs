@@ -23,8 +23,9 @@ mod wire;
 
 pub use answer::RemoteError;
 pub use counts::{CallCounts, StoreCounts};
-pub use settings::{Credentials, Encryption, Secret, StoreKind, StoreLimits, StoreSettings, StoreUrl};
+pub use settings::{Credentials, Encryption, StoreKind, StoreLimits, StoreSettings, StoreUrl};
 
+use crate::model::LogTime;
 use crate::port::{Created, Failure, Objects, Pending, Reaction};
 use engine::Engine;
 use object_store::memory::InMemory;
@@ -67,6 +68,12 @@ impl RemoteObjects {
             Failure::new(Reaction::Halt, RemoteError::Start { name: "thread", source })
         })?;
         Ok(RemoteObjects { engine: Arc::new(engine), store: Arc::new(store) })
+    }
+
+    /// When the store took an object, by its own clock, to the second. No protocol leans on it. `None`: no such object.
+    pub async fn taken_at(&self, key: &str) -> Result<Option<LogTime>, Failure> {
+        let (store, key) = (Arc::clone(&self.store), key.to_owned());
+        self.engine.run(async move { store.taken_at(&key).await }).await
     }
 
     pub fn counts(&self) -> StoreCounts {

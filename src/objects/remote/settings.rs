@@ -1,31 +1,12 @@
 //! What has to be known to reach a store, checked as far as that goes without asking it.
 
 use super::RemoteError;
+use crate::model::Secret;
 use crate::objects::check;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-
-/// A value that is never shown: not in `Debug`, not in an error.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: impl Into<String>) -> Self {
-        Secret(value.into())
-    }
-
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// Whose store it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use super::answer::{Kind, Trouble, judge, judge_credentials};
 use super::counts::{Calls, Counts};
 use super::course::Course;
 use super::settings::StoreLimits;
+use crate::model::LogTime;
 use crate::objects::{Error, check};
 use crate::port::{Created, Failure, Reaction};
 use object_store::aws::AwsCredentialProvider;
@@ -80,6 +81,13 @@ impl Store {
         self.told(calls, "read the end of", key, or_missing(tail))
     }
 
+    pub(super) async fn taken_at(&self, key: &str) -> Result<Option<LogTime>, Failure> {
+        let (path, calls) = (self.path(key)?, &self.counts.read);
+        calls.call();
+        let asked = self.repeat(calls, || self.head_once(&path)).await;
+        self.told(calls, "look at", key, or_missing(asked))
+    }
+
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, Failure> {
         if let Some((directory, _)) = prefix.rsplit_once('/') {
             self.path(directory)?;
@@ -124,6 +132,13 @@ impl Store {
             return Err(Trouble::new(Kind::Doubtful, format!("{} bytes of {len} came", body.len()), ""));
         }
         Ok(body.into())
+    }
+
+    async fn head_once(&self, path: &Path) -> Result<LogTime, Trouble> {
+        self.identify().await?;
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let found = self.within(0, self.objects.get_opts(path, options)).await?;
+        Ok(LogTime(found.meta.last_modified.timestamp_micros()))
     }
 
     #[cfg(not(feature = "azure"))]

@@ -1,5 +1,6 @@
 //! Where a raw partition begins: its committed position if it is one of ours, else a first start, else a halt.
 
+use super::{Router, Stage};
 use crate::model::{
     Cutover, HopOne, Incarnation, LogTime, NextOffset, Partition, Source, Topic, TopicPartition,
 };
@@ -10,6 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How much one read of a scan may bring.
 const SCAN_BYTES: usize = 4 << 20;
+
+impl Router {
+    /// Whether retention took what was about to be read, or the log became shorter than it was. Then every source begins
+    /// anew at its commit: that names the gap, or halts the one whose log is too short.
+    pub(super) async fn is_overtaken(&mut self) -> bool {
+        for partition in self.partitions_in(Stage::Reading) {
+            let position = self.deliveries.session.position(partition);
+            match self.reader.ends(raw(partition), Isolation::ReadUncommitted).await {
+                Ok(ends) if position.is_some_and(|at| (ends.first..=ends.next).contains(&at)) => {}
+                // Who cannot ask begins anew as well, and asks there.
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        false
+    }
+}
 
 pub(super) enum Beginning {
     At(Opening),

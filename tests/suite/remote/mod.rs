@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
-use thalweg::objects::{Credentials, Encryption, RemoteObjects, Secret, StoreLimits, StoreSettings, probe};
+use thalweg::model::Secret;
+use thalweg::objects::{Credentials, Encryption, RemoteObjects, StoreLimits, StoreSettings, probe};
 use thalweg::port::{Created, Failure, Objects, Reaction};
 
 const KEY: &str = "_control/v1/0.plan";
