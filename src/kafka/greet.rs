@@ -4,8 +4,8 @@
 //! client says meanwhile tells the two apart.
 
 use super::error::Error;
-use super::native::give_token;
 use super::settings::Settings;
+use super::token::sign_in;
 use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
@@ -55,11 +55,7 @@ pub(super) fn greet(settings: &Settings) -> Result<usize, Error> {
         .client()
         .create_with_context(Ear::default())
         .map_err(|error| Error::call("make a client", &error))?;
-    // By itself it would ask for one only in a poll, and say what is wrong with it in words of its own.
-    if let Some(token) = settings.token()? {
-        let given = give_token(client.client().native_ptr(), &token);
-        given.map_err(|error| Error::native("use the token", error))?;
-    }
+    sign_in(client.client().native_ptr(), settings)?;
     let end = Instant::now() + settings.timeouts.request;
     let mut wait = FIRST;
     loop {

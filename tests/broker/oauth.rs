@@ -122,6 +122,8 @@ fn tokens_that_run_out_while_events_flow_are_renewed_and_one_that_is_late_is_wai
     let mut deployment = Deployment::new(folder, &kafka, &security);
     deployment.configure(&format!("ca_file: {ca}, mechanism: OAUTHBEARER, token_file: {file}"));
     deployment.fine(TOPICS);
+    let found = deployment.fine(&["doctor", TOPOLOGY]);
+    assert!(!found.contains("Failed to acquire"), "{found}");
 
     // What nobody lets in says why at once.
     issuer.issue("{\"lifetime\":-5}");

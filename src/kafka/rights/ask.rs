@@ -4,10 +4,12 @@ use super::{Answer, Need, Operation, Resource};
 use crate::kafka::error::Error;
 use crate::kafka::native::{NativeError, Operations, TransactionalProducer, group_rights, topic_rights};
 use crate::kafka::settings::Settings;
+use crate::kafka::token::sign_in;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafka;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Asks about several resources of one kind.
@@ -20,6 +22,7 @@ pub fn ask(settings: &Settings, needs: &[Need]) -> Result<BTreeMap<Resource, Ans
     let client: BaseProducer =
         settings.client().create().map_err(|error| Error::call("make a client", &error))?;
     let native = client.client().native_ptr();
+    sign_in(native, settings)?;
     let resources: BTreeSet<&Resource> = needs.iter().map(|need| &need.resource).collect();
     let mut answers = BTreeMap::new();
     let (mut topics, mut groups) = (Vec::new(), Vec::new());
@@ -71,7 +74,7 @@ fn transactional(settings: &Settings, prefix: &str) -> Answer {
     config.set("transactional.id", format!("{prefix}doctor"));
     // A refusal is an answer here, and nothing for the client to cry out.
     config.set("log_level", "0");
-    let producer = match TransactionalProducer::new(&config) {
+    let producer = match TransactionalProducer::new(&config, Arc::default()) {
         Ok(producer) => producer,
         Err(error) => return Answer::Unknown(error.to_string()),
     };

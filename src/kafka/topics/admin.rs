@@ -3,8 +3,9 @@
 use super::Wanted;
 use crate::kafka::error::Error;
 use crate::kafka::greet::greet;
-use crate::kafka::native::{NativeError, give_token, topic_id};
+use crate::kafka::native::{NativeError, topic_id};
 use crate::kafka::settings::Settings;
+use crate::kafka::token::sign_in;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier,
     TopicReplication,
@@ -47,11 +48,9 @@ impl Admin {
         Ok(Admin { client, settings: settings.clone(), wait: settings.timeouts.request })
     }
 
-    /// Nobody polls this client, so it never gets to ask for a token by itself: it is given one with each question.
+    /// Before each question.
     fn sign_in(&self) -> Result<(), Error> {
-        let Some(token) = self.settings.token()? else { return Ok(()) };
-        let given = give_token(self.client.inner().native_ptr(), &token);
-        given.map_err(|error| Error::native("use the token", error))
+        sign_in(self.client.inner().native_ptr(), &self.settings)
     }
 
     fn options(&self) -> AdminOptions {
