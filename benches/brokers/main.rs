@@ -71,8 +71,9 @@ fn run(kafka: &Kafka, store: &S3, base: &Path, number: u64) -> anyhow::Result<Ru
         all.verify()?;
         println!("`verify` is green for both");
     }
-    println!("repetition {}: load {began} before, {} behind", number + 1, report::load());
-    Ok(Run { brokers, embedded, again, floors })
+    let run = Run { brokers, embedded, again, floors };
+    println!("repetition {}: load {began} before, {} behind; {}", number + 1, report::load(), run.line());
+    Ok(run)
 }
 
 fn floors(kafka: &Kafka, deployment: &Brokers, number: u64) -> anyhow::Result<Floors> {

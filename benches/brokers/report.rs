@@ -14,6 +14,17 @@ pub(crate) struct Run {
     pub(crate) floors: Floors,
 }
 
+impl Run {
+    /// For whoever does not wait for the table: seconds of CPU, role by role and all together.
+    pub(crate) fn line(&self) -> String {
+        let seconds = |of: &[Used]| {
+            let all: Vec<String> = of.iter().map(|used| format!("{:.2}", used.cpu())).collect();
+            all.join(" ")
+        };
+        format!("{} s of CPU on Kafka, {} in a directory", seconds(&self.brokers), seconds(&self.embedded))
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Floors {
     pub(crate) read_raw: Floor,

@@ -4,12 +4,12 @@
 //! client says meanwhile tells the two apart.
 
 use super::error::Error;
+use super::native::give_token;
 use super::settings::Settings;
-use super::token::sign_in;
 use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
-use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::types::{RDKafka, RDKafkaErrorCode as Code};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,13 +49,20 @@ impl ProducerContext for Ear {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
+/// Gives a client its token, if it needs one. By itself it would ask for it only in a poll, which some clients never
+/// see, and say what is wrong with it in words of its own.
+pub(super) fn sign_in(settings: &Settings, client: *mut RDKafka) -> Result<(), Error> {
+    let Some(token) = settings.token()? else { return Ok(()) };
+    give_token(client, &token).map_err(|error| Error::native("use the token", error))
+}
+
 /// How many brokers there are. Ends as soon as they refuse us, else within the time of a request.
 pub(super) fn greet(settings: &Settings) -> Result<usize, Error> {
     let client: BaseProducer<Ear> = settings
         .client()
         .create_with_context(Ear::default())
         .map_err(|error| Error::call("make a client", &error))?;
-    sign_in(client.client().native_ptr(), settings)?;
+    sign_in(settings, client.client().native_ptr())?;
     let end = Instant::now() + settings.timeouts.request;
     let mut wait = FIRST;
     loop {

@@ -1,7 +1,8 @@
 //! Where the brokers are, how clients show who they are, and the settings that the protocols lean on.
 
-use super::error::is_secret;
+use super::error::{Error, is_secret};
 use super::lines::EVERY_MS;
+use super::token::{self, Token};
 use crate::model::{Role, Topic};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::collections::BTreeMap;
@@ -146,6 +147,11 @@ impl Settings {
             config.set(name, value);
         }
         self.given(config)
+    }
+
+    /// What a client needs before it connects to anybody, if these are settings with tokens.
+    pub(super) fn token(&self) -> Result<Option<Token>, Error> {
+        token::source(&self.client()).map(token::get).transpose()
     }
 
     /// What an operator set has the last word.

@@ -5,10 +5,8 @@
 //! the brokers'.
 
 use super::error::Error;
-use super::native::give_token;
-use super::settings::{Config, Settings};
+use super::settings::Config;
 use jiff::Timestamp;
-use rdkafka::types::RDKafka;
 use serde_json::Value;
 use std::fmt;
 use std::fs::File;
@@ -67,13 +65,6 @@ pub(super) fn get(source: &str) -> Result<Token, Error> {
     let file = source.strip_prefix(FILE).ok_or_else(|| Error::Settings(format!("{SOURCE} names no file")))?;
     let token = read(file).and_then(|text| parse(&text, Timestamp::now()));
     token.map_err(|wrong| Error::Token { file: file.to_owned(), wrong })
-}
-
-/// Gives a client its token, if it needs one. For clients that nobody polls, which never get to ask for one by
-/// themselves; what is wrong with it is said here, and not when a question is out of time.
-pub(super) fn sign_in(client: *mut RDKafka, settings: &Settings) -> Result<(), Error> {
-    let Some(token) = source(&settings.client()).map(get).transpose()? else { return Ok(()) };
-    give_token(client, &token).map_err(|error| Error::native("use the token", error))
 }
 
 fn read(file: &str) -> Result<String, Wrong> {

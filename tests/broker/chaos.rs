@@ -125,6 +125,7 @@ fn killed_and_paused_workers_and_brokers_lose_and_double_nothing_and_no_reader_i
         return;
     };
     let mut seed = Seed::of_this_run();
+    println!("the order of faults again with SEED={}", seed.number());
     let shape = Shape { raw_partitions: RAW_PARTITIONS, replication: 3, ..Shape::default() };
     let deployment = Deployment::with(&kafka, store, &shape);
     // Small chunks: so that every kill finds a plan or a file on its way.

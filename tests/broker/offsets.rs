@@ -274,20 +274,40 @@ fn an_offset_of_aggregate_beyond_its_commit_record_halts_by_name_and_a_lower_one
     assert_eq!(deployment.balanced(), (3_000, json!([])));
 }
 
-/// Whoever was away for longer than all of it is kept.
-#[test]
-fn where_the_links_expired_as_well_a_start_from_the_earliest_record_loses_and_doubles_nothing() {
-    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
-    let deployment = half_done(kafka, store, 53);
+/// As after an outage for longer than all of it is kept: no position, and no link that would tell of one.
+fn forgotten(kafka: &Kafka, store: &S3, seed: u64) -> Deployment {
+    let deployment = half_done(kafka, store, seed);
     deployment.delete_group(kafka, Role::Route);
     let end = |target| {
         let place = at(Topic::Repartition, target);
         (target, now(deployment.log.reader().ends(place, Isolation::ReadCommitted)).unwrap().next.0)
     };
     deployment.delete_records(kafka, Topic::Repartition, &[end(0), end(1), end(2), end(3)]);
+    deployment
+}
+
+#[test]
+fn where_the_links_expired_as_well_a_start_from_the_earliest_record_loses_and_doubles_nothing() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
+    let deployment = forgotten(kafka, store, 53);
 
     deployment.fine("run", &["--until-idle", "--start", "earliest"]);
 
     deployment.proved(3_000);
     assert_eq!(deployment.balanced(), (3_000, json!([])));
+}
+
+/// As the runbook says: then what is missing has a name.
+#[test]
+fn where_the_links_expired_as_well_reroute_finds_the_position_in_what_was_counted() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
+    let deployment = forgotten(kafka, store, 57);
+    deployment.delete_records(kafka, Topic::Raw, &[(0, 1_200)]);
+
+    let done = deployment.fine("reroute", &["--apply"]);
+    deployment.fine("run", &["--until-idle", "--start", "latest"]);
+
+    assert!(done.contains("raw partition 0: from 1000 on, had no position"), "{done}");
+    let gaps = json!(["lake: raw partition 0, [1000, 1200)", "metrics: raw partition 0, [1000, 1200)"]);
+    assert_eq!(deployment.balanced(), (2_800, gaps));
 }

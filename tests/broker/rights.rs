@@ -232,6 +232,15 @@ fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
     guarded.fine("admin", "topics", &["--apply"]);
     guarded.generate();
 
+    // Whom brokers do not know, they tell nothing; the store is judged all the same.
+    fs::write(guarded.path("lake"), guarded.config("lake").replace(PASSWORD, "hunter2")).unwrap();
+    let (code, found) = guarded.doctor("lake");
+    fs::write(guarded.path("lake"), guarded.config("lake")).unwrap();
+    assert_eq!(code, Some(4), "{found:#?}");
+    assert!(facts(&found, "brokers", "missing")[0].contains("the brokers do not know us"), "{found:#?}");
+    assert!(!format!("{found:?}").contains("hunter2"), "a password was printed");
+    assert_eq!((facts(&found, "rights", "unknown").len(), facts(&found, "store", "ok").len()), (1, 4));
+
     // Nobody may do anything yet, and brokers hide even the topics.
     let (code, found) = guarded.doctor("aggregate");
     assert_eq!(code, Some(4), "{found:#?}");

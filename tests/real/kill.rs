@@ -22,6 +22,7 @@ const WHOLE_RUN: Duration = Duration::from_secs(3);
 fn fifty_kills_over_one_input_lose_nothing_and_no_reader_is_misled() {
     let Some(python) = Python::or_left_out() else { return };
     let seed = Seed::of_this_run();
+    println!("the moments of the kills again with SEED={}", seed.number());
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let river = River::new("marketplace", &folder.path().join("river"));
     let (input, stop) = (folder.path().join("events.ndjson"), folder.path().join("stop"));

@@ -6,11 +6,14 @@ use std::env;
 pub(crate) struct Seed(u64);
 
 impl Seed {
-    /// `SEED`, or always the same. Says which, so that a failure can be seen again.
+    /// `SEED`, or always the same. Whoever takes it says which, so that a failure can be seen again.
     pub(crate) fn of_this_run() -> Seed {
-        let number = env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
-        println!("the same again with SEED={number}");
-        Seed(number)
+        Seed(env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026))
+    }
+
+    /// Of the first draw.
+    pub(crate) fn number(&self) -> u64 {
+        self.0
     }
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {

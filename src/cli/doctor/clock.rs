@@ -44,8 +44,8 @@ pub(super) fn of_records(newest: Option<LogTime>, now: LogTime) -> Finding {
 /// `behind` is negative where we are ahead.
 fn finding(behind: i64, whose: &str) -> Finding {
     let state = match behind.abs() {
-        ..=WEAK => State::Ok,
-        ..=MISSING => State::Weak,
+        off if off <= WEAK => State::Ok,
+        off if off <= MISSING => State::Weak,
         _ => State::Missing,
     };
     let side = if behind > 0 { "behind" } else { "ahead of" };

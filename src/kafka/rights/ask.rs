@@ -2,9 +2,9 @@
 
 use super::{Answer, Need, Operation, Resource};
 use crate::kafka::error::Error;
+use crate::kafka::greet::sign_in;
 use crate::kafka::native::{NativeError, Operations, TransactionalProducer, group_rights, topic_rights};
 use crate::kafka::settings::Settings;
-use crate::kafka::token::sign_in;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafka;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -22,7 +22,7 @@ pub fn ask(settings: &Settings, needs: &[Need]) -> Result<BTreeMap<Resource, Ans
     let client: BaseProducer =
         settings.client().create().map_err(|error| Error::call("make a client", &error))?;
     let native = client.client().native_ptr();
-    sign_in(native, settings)?;
+    sign_in(settings, native)?;
     let resources: BTreeSet<&Resource> = needs.iter().map(|need| &need.resource).collect();
     let mut answers = BTreeMap::new();
     let (mut topics, mut groups) = (Vec::new(), Vec::new());

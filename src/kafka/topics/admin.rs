@@ -2,10 +2,9 @@
 
 use super::Wanted;
 use crate::kafka::error::Error;
-use crate::kafka::greet::greet;
+use crate::kafka::greet::{greet, sign_in};
 use crate::kafka::native::{NativeError, topic_id};
 use crate::kafka::settings::Settings;
-use crate::kafka::token::sign_in;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier,
     TopicReplication,
@@ -48,9 +47,9 @@ impl Admin {
         Ok(Admin { client, settings: settings.clone(), wait: settings.timeouts.request })
     }
 
-    /// Before each question.
+    /// Nobody polls this client: it is given a token with each question.
     fn sign_in(&self) -> Result<(), Error> {
-        sign_in(self.client.inner().native_ptr(), &self.settings)
+        sign_in(&self.settings, self.client.inner().native_ptr())
     }
 
     fn options(&self) -> AdminOptions {
