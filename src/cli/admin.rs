@@ -18,7 +18,7 @@ use crate::port::Log;
 use crate::watch::{self, Board, Look};
 use crate::worker::Control;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +33,8 @@ pub(super) struct Admin {
     pub(super) board: Arc<Board>,
     /// Each role has a store of its own.
     stores: Mutex<Vec<RemoteObjects>>,
+    /// Whose producers send for the roles.
+    log: OnceLock<KafkaLog>,
     began: SystemTime,
     weak_settings: usize,
     /// A role that is quiet for longer hangs.
@@ -45,6 +47,7 @@ impl Admin {
             control: Arc::clone(control),
             board: Arc::new(Board::new(roles)),
             stores: Mutex::default(),
+            log: OnceLock::new(),
             began: SystemTime::now(),
             weak_settings: config.weaknesses().len(),
             quiet_max: quiet_max(config),
@@ -67,6 +70,8 @@ impl Admin {
     /// Keeps asking where partitions end, on a thread of its own, until the process ends. Brokers that are away are the
     /// roles' to mind.
     pub(super) fn measure(self: &Arc<Self>, log: &KafkaLog) -> Result<(), Exit> {
+        // Asked for once in the life of a process.
+        let _ = self.log.set(log.clone());
         let (ours, log) = (Arc::clone(self), log.clone());
         let keep_measuring = move || {
             let mut reader = log.reader();

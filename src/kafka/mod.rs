@@ -11,6 +11,7 @@
 mod consumer;
 mod error;
 mod greet;
+mod lines;
 mod native;
 mod paused;
 mod producer;
@@ -24,6 +25,7 @@ mod transactions;
 mod watchdog;
 
 pub use error::Error;
+pub use lines::{Line, Lines};
 pub use settings::{Settings, Timeouts};
 
 use crate::model::{Role, Topic};
@@ -34,12 +36,13 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct KafkaLog {
     settings: Arc<Settings>,
+    lines: Arc<Lines>,
 }
 
 impl KafkaLog {
     /// Connects to nothing yet.
     pub fn new(settings: Settings) -> Self {
-        KafkaLog { settings: Arc::new(settings) }
+        KafkaLog { settings: Arc::new(settings), lines: Arc::default() }
     }
 
     /// Whether the brokers answer and know us; how many they are. A refusal is told at once, and not when the time of a
@@ -50,6 +53,11 @@ impl KafkaLog {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How the producers of this log and of its clones reach the brokers.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
     }
 }
 
@@ -63,11 +71,12 @@ impl port::Log for KafkaLog {
     }
 
     fn producer(&self) -> Box<dyn port::Producer> {
-        Box::new(producer::Producer::new(Arc::clone(&self.settings)))
+        Box::new(producer::Producer::new(Arc::clone(&self.settings), Arc::clone(&self.lines)))
     }
 
     fn transactions(&self) -> Pending<'_, Box<dyn port::Transactions>> {
-        ready(transactions::Transactions::open(Arc::clone(&self.settings)).map(|made| Box::new(made) as _))
+        let made = transactions::Transactions::open(Arc::clone(&self.settings), Arc::clone(&self.lines));
+        ready(made.map(|made| Box::new(made) as _))
     }
 }
 

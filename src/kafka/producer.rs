@@ -1,11 +1,12 @@
 //! The idempotent producer of route.
 
 use super::error::Error;
+use super::lines::Lines;
 use super::ready;
 use super::said::said;
 use super::settings::Settings;
 use super::token;
-use crate::model::{LogTime, Offset, OutRecord, TopicPartition};
+use crate::model::{LogTime, Offset, OutRecord, Role, TopicPartition};
 use crate::port::{self, Delivery, Failure, Pending, Reaction, Ticket};
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
@@ -22,10 +23,12 @@ type Outcome = Result<(Offset, LogTime), Error>;
 /// Hands deliveries from the library's thread to ours.
 struct Answers {
     to: Sender<(Ticket, Outcome)>,
+    lines: Arc<Lines>,
 }
 
 pub(super) struct Producer {
     settings: Arc<Settings>,
+    lines: Arc<Lines>,
     /// Made at the first send.
     client: Option<ThreadedProducer<Answers>>,
     tickets: u64,
@@ -46,6 +49,10 @@ impl ClientContext for Answers {
     /// Every failed delivery is told by itself.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "producer reported");
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.lines.note(Role::Route, statistics);
     }
 
     /// Asked on the crate's own thread, which polls all the time.
@@ -74,14 +81,15 @@ impl ProducerContext for Answers {
 }
 
 impl Producer {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, lines: Arc<Lines>) -> Self {
         let (answers, answered) = mpsc::channel();
-        Producer { settings, client: None, tickets: 0, answers, answered, open: BTreeMap::new(), bytes: 0 }
+        let open = BTreeMap::new();
+        Producer { settings, lines, client: None, tickets: 0, answers, answered, open, bytes: 0 }
     }
 
     fn client(&mut self) -> Result<&ThreadedProducer<Answers>, Error> {
         if self.client.is_none() {
-            let context = Answers { to: self.answers.clone() };
+            let context = Answers { to: self.answers.clone(), lines: Arc::clone(&self.lines) };
             let made = self.settings.producer().create_with_context(context);
             self.client = Some(made.map_err(|error| Error::call("make a producer", &error))?);
         }

@@ -1,6 +1,7 @@
 //! Where the brokers are, how clients show who they are, and the settings that the protocols lean on.
 
 use super::error::{Error, is_secret};
+use super::lines::EVERY_MS;
 use super::token::{self, Token};
 use crate::model::{Role, Topic};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -215,6 +216,7 @@ impl Settings {
         config.set("queue.buffering.max.messages", "0");
         config.set("queue.buffering.max.kbytes", "1048576");
         config.set("message.timeout.ms", "120000");
+        config.set("statistics.interval.ms", EVERY_MS);
         self.given(config)
     }
 

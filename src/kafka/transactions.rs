@@ -1,6 +1,7 @@
 //! The transactional producer of aggregate.
 
 use super::error::Error;
+use super::lines::Lines;
 use super::native::{NativeError, TransactionalProducer};
 use super::settings::Settings;
 use super::{ready, watchdog};
@@ -19,8 +20,8 @@ pub(super) struct Transactions {
 
 impl Transactions {
     /// Fences the producer that had this id before.
-    pub(super) fn open(settings: Arc<Settings>) -> Result<Self, Failure> {
-        let made = TransactionalProducer::new(&settings.transactional());
+    pub(super) fn open(settings: Arc<Settings>, lines: Arc<Lines>) -> Result<Self, Failure> {
+        let made = TransactionalProducer::new(&settings.transactional(), lines);
         let producer = made.map_err(|error| Error::call("make a transactional producer", &error))?;
         producer.init(settings.timeouts.request).map_err(|error| failure("begin as a producer", error))?;
         Ok(Transactions { settings, producer, is_over: false })

@@ -89,6 +89,19 @@ metrics! {
     TRANSACTION_DURATION = Histogram "thalweg_transaction_duration_seconds" in "seconds" by [],
         "From begin to the answer to the commit. Close to `kafka.timeouts.transaction` brokers begin to abort them";
 
+    BROKER_ROUND_TRIP = Gauge "thalweg_broker_round_trip_seconds" in "seconds" by ["role"],
+        "99 of 100 answers to what the role sends took at most so long, in the last ten seconds, from the slowest broker. \
+         Not there while nothing is sent";
+    BROKER_WAITING = Gauge "thalweg_broker_waiting_requests" in "requests" by ["role"],
+        "Requests of the role's producer that wait to be sent. Many for long: brokers, or the line to them, are too slow";
+    BROKER_RETRIES = Counter "thalweg_broker_retries_total" in "requests" by ["role"],
+        "Requests of the role's producer that were sent again";
+    BROKER_TIMEOUTS = Counter "thalweg_broker_timeouts_total" in "requests" by ["role"],
+        "Requests of the role's producer that no broker answered in time";
+    BROKER_DISCONNECTS = Counter "thalweg_broker_disconnects_total" in "connections" by ["role"],
+        "Connections of the role's producer that ended: by brokers, the network, or something between. A few an hour are \
+         idle ones; more is a sign of trouble";
+
     // ---- what became of the events
     ROUTE_RECORDS = Counter "thalweg_route_records_total" in "records" by [],
         "Raw records that `route` decoded";

@@ -15,6 +15,7 @@ impl Admin {
         self.process(&mut told);
         self.roles(&mut told);
         self.board.tell(&mut told, watch::now());
+        self.lines(&mut told);
         counts(&mut told, &self.control.counts);
         self.store(&mut told);
         told.text()
@@ -42,6 +43,20 @@ impl Admin {
             told.set(&t::ROLE_HALTED, &[watch::name(role)], halted);
             let is_ready = self.ready(&[look]).is_ok();
             told.set(&t::ROLE_READY, &[watch::name(role)], is_ready);
+        }
+    }
+
+    /// What the producers see of the brokers.
+    fn lines(&self, told: &mut Exposition) {
+        for (role, line) in self.log.get().into_iter().flat_map(|log| log.lines().look()) {
+            let role = [watch::name(role)];
+            if let Some(time) = line.round_trip {
+                told.set(&t::BROKER_ROUND_TRIP, &role, time.as_secs_f64());
+            }
+            told.set(&t::BROKER_WAITING, &role, line.waiting);
+            told.set(&t::BROKER_RETRIES, &role, line.retries);
+            told.set(&t::BROKER_TIMEOUTS, &role, line.timeouts);
+            told.set(&t::BROKER_DISCONNECTS, &role, line.disconnects);
         }
     }
 

@@ -3,7 +3,8 @@
 
 use super::client::make;
 use super::{NativeError, c_string, millis};
-use crate::model::{NextOffset, OutBatch, OutSlice, Partition};
+use crate::kafka::lines::Lines;
+use crate::model::{NextOffset, OutBatch, OutSlice, Partition, Role};
 use crate::port::Membership;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
@@ -14,6 +15,7 @@ use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::mem;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -54,6 +56,8 @@ impl Requests {
 pub(in crate::kafka) struct TransactionalProducer {
     client: *mut RDKafka,
     requests: Arc<Requests>,
+    /// Pointed to by the library.
+    _lines: Arc<Lines>,
     is_closing: Arc<AtomicBool>,
     serving: Option<JoinHandle<()>>,
 }
@@ -65,13 +69,15 @@ struct Client(*mut RDKafka);
 unsafe impl Send for Client {}
 
 impl TransactionalProducer {
-    pub(in crate::kafka) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
+    pub(in crate::kafka) fn new(config: &ClientConfig, lines: Arc<Lines>) -> Result<Self, KafkaError> {
         let requests = Arc::new(Requests::default());
-        let opaque: *const Requests = &*requests;
-        // SAFETY: the counters outlive the client: they are dropped with this value, after it.
+        let (opaque, told): (*const Requests, *const Lines) = (&*requests, &*lines);
+        // SAFETY: both outlive the client: they are dropped with this value, after it.
         let client = make(config, sys::rd_kafka_type_t::RD_KAFKA_PRODUCER, |conf| unsafe {
             let name = c"requests".as_ptr();
             sys::rd_kafka_conf_interceptor_add_on_new(conf, name, Some(on_new), opaque.cast_mut().cast());
+            sys::rd_kafka_conf_set_opaque(conf, told.cast_mut().cast());
+            sys::rd_kafka_conf_set_stats_cb(conf, Some(on_statistics));
         })?;
         let is_closing = Arc::new(AtomicBool::new(false));
         let (served, closing) = (Client(client), Arc::clone(&is_closing));
@@ -84,7 +90,8 @@ impl TransactionalProducer {
         };
         let serving = thread::Builder::new().name("kafka-transactions".into()).spawn(serve);
         let serving = serving.map_err(|error| KafkaError::ClientCreation(error.to_string()));
-        let mut producer = TransactionalProducer { client, requests, is_closing, serving: None };
+        let mut producer =
+            TransactionalProducer { client, requests, _lines: lines, is_closing, serving: None };
         producer.serving = Some(serving?);
         Ok(producer)
     }
@@ -249,6 +256,20 @@ fn memory(bytes: Option<&[u8]>) -> sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_
         ptr: ptr.cast_mut().cast(),
         size: bytes.map_or(0, <[u8]>::len),
     }
+}
+
+/// Called on the thread that serves events. The text is the library's, which frees it.
+unsafe extern "C" fn on_statistics(
+    _client: *mut RDKafka,
+    json: *mut c_char,
+    len: usize,
+    lines: *mut c_void,
+) -> c_int {
+    const FREE_IT: c_int = 0;
+    // SAFETY: the notes outlive the client; the text lives until this returns.
+    let (lines, json) = unsafe { (&*lines.cast::<Lines>(), slice::from_raw_parts(json.cast::<u8>(), len)) };
+    lines.note(Role::Aggregate, json);
+    FREE_IT
 }
 
 /// Called by the library for a new client.

@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafka;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Asks about several resources of one kind.
@@ -73,7 +74,7 @@ fn transactional(settings: &Settings, prefix: &str) -> Answer {
     config.set("transactional.id", format!("{prefix}doctor"));
     // A refusal is an answer here, and nothing for the client to cry out.
     config.set("log_level", "0");
-    let producer = match TransactionalProducer::new(&config) {
+    let producer = match TransactionalProducer::new(&config, Arc::default()) {
         Ok(producer) => producer,
         Err(error) => return Answer::Unknown(error.to_string()),
     };
