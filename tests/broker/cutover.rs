@@ -8,6 +8,8 @@ use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use thalweg::generate::{Generator, Settings as Shoppers};
@@ -118,8 +120,8 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Six hours of shoppers, in some twenty seconds.
-fn produce_slowly(log: &KafkaLog) {
+/// Six hours of shoppers, in a minute; at once as soon as nobody waits for them any more.
+fn produce_slowly(log: &KafkaLog, is_over: &AtomicBool) {
     let mut producer = log.producer();
     let span = 6 * 3_600_000_000;
     let (mut lines, mut line) = (Generator::new(Shoppers { span, ..Shoppers::new(31, EVENTS) }), Vec::new());
@@ -129,7 +131,7 @@ fn produce_slowly(log: &KafkaLog) {
         }
         let value = std::mem::take(&mut line).trim_ascii_end().to_vec();
         producer.send(at(Topic::Raw, number % 2), OutRecord { value: Some(value), ..OutRecord::default() });
-        if number % 45 == 0 {
+        if number % 15 == 0 && !is_over.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(100));
         }
     }
@@ -145,9 +147,10 @@ fn a_value_is_added_under_load_and_no_row_is_ever_a_part_of_a_number() {
     let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
     let change = Change::new(kafka, store);
     change.deployment.make_topics();
+    let is_over = Arc::new(AtomicBool::new(false));
     let producer = {
-        let log = change.deployment.log.clone();
-        thread::spawn(move || produce_slowly(&log))
+        let (log, is_over) = (change.deployment.log.clone(), Arc::clone(&is_over));
+        thread::spawn(move || produce_slowly(&log, &is_over))
     };
     let worker = change.worker(&change.old);
     until("routing", || change.routed() > 1_000);
@@ -157,6 +160,7 @@ fn a_value_is_added_under_load_and_no_row_is_ever_a_part_of_a_number() {
     let shown = change.cutover(&[]);
     let done = change.cutover(&["--apply", "--output", "json"]);
     assert!(!producer.is_finished(), "the producer was too fast for this test");
+    is_over.store(true, Ordering::Relaxed);
     let worker = change.worker(&change.new);
     producer.join().unwrap();
     until("all of it", || change.routed() >= EVENTS);
