@@ -286,26 +286,24 @@ fn forgotten(kafka: &Kafka, store: &S3, seed: u64) -> Deployment {
     deployment
 }
 
-#[test]
-fn where_the_links_expired_as_well_a_start_from_the_earliest_record_loses_and_doubles_nothing() {
-    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
-    let deployment = forgotten(kafka, store, 53);
-
-    deployment.fine("run", &["--until-idle", "--start", "earliest"]);
-
-    deployment.proved(3_000);
-    assert_eq!(deployment.balanced(), (3_000, json!([])));
-}
-
 /// As the runbook says: then what is missing has a name.
 #[test]
-fn where_the_links_expired_as_well_reroute_finds_the_position_in_what_was_counted() {
+fn where_the_links_expired_as_well_route_halts_and_reroute_finds_the_position_in_what_was_counted() {
     let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
     let deployment = forgotten(kafka, store, 57);
     deployment.delete_records(kafka, Topic::Raw, &[(0, 1_200)]);
 
+    for start in ["earliest", "latest"] {
+        let halted = deployment.refused(1, "run", &["--until-idle", "--start", start]);
+        for partition in 0..2 {
+            let sentence =
+                format!("the position of raw partition {partition} is not ours: the repartition topic had");
+            assert!(halted.contains(&sentence), "{halted}");
+        }
+        assert_eq!(deployment.position(Role::Route, 0), None, "nothing was committed");
+    }
     let done = deployment.fine("reroute", &["--apply"]);
-    deployment.fine("run", &["--until-idle", "--start", "latest"]);
+    deployment.fine("run", &["--until-idle"]);
 
     assert!(done.contains("raw partition 0: from 1000 on, had no position"), "{done}");
     let gaps = json!(["lake: raw partition 0, [1000, 1200)", "metrics: raw partition 0, [1000, 1200)"]);

@@ -42,6 +42,8 @@ pub(super) struct LinksKnown {
     partitions: BTreeMap<Incarnation, u32>,
     /// For each target the newest cut-over.
     cutovers: BTreeMap<Partition, Cutover>,
+    /// Records were there that are there no more.
+    is_cut: bool,
 }
 
 pub(super) struct Finder<'a> {
@@ -146,6 +148,12 @@ impl Finder<'_> {
         if is_new_incarnation {
             return Ok(Some(recreated(self.context, incarnation)));
         }
+        // Away for longer than positions and links are kept: whoever takes that for a first start skips, or does not name
+        // what the raw topic has lost meanwhile.
+        if known.partitions.is_empty() && known.is_cut {
+            let what = "the repartition topic had records, so it may have been routed before, and nothing of them is left";
+            return Ok(Some(self.foreign(partition, what)));
+        }
         let at = match known.partitions.get(&incarnation) {
             // It came later than the rest, and so all of it is new.
             Some(&count) if partition.0 >= count => NextOffset(0),
@@ -193,6 +201,7 @@ impl Finder<'_> {
             let at = TopicPartition { topic: Topic::Repartition, partition: Partition(target) };
             let ends = self.reader.ends(at, Isolation::ReadCommitted).await?;
             let mut from = ends.first;
+            known.is_cut |= from > NextOffset(0);
             while from < ends.next {
                 let batch = self.reader.read(at, from, SCAN_BYTES).await?;
                 for record in &batch.records {
