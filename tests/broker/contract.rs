@@ -53,7 +53,10 @@ pub(crate) fn now<F: Future>(future: F) -> F::Output {
 
 fn run(contract: Contract<dyn Log>) {
     let Some(kafka) = Kafka::shared() else { return };
-    now(contract(Rc::new(fresh(&kafka.bootstrap()))));
+    // Nobody waits here for the broker to end a transaction by itself; a busy machine may well stand still for so long.
+    let mut settings = fresh(&kafka.bootstrap()).settings().clone();
+    settings.timeouts.transaction = Duration::from_secs(30);
+    now(contract(Rc::new(KafkaLog::new(settings))));
 }
 
 // Where a position is asked for while a transaction that moves it is open, brokers wait for the decision; and a newer
