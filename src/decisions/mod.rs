@@ -45,3 +45,6 @@ pub mod a_cut_over_brings_the_old_topology_along {}
 
 #[doc = include_str!("0014-a-new-value-is-null-until-it-is-whole.md")]
 pub mod a_new_value_is_null_until_it_is_whole {}
+
+#[doc = include_str!("0015-an-emptied-log-is-no-first-start.md")]
+pub mod an_emptied_log_is_no_first_start {}
