@@ -7,12 +7,12 @@ mod away;
 mod bad_input;
 #[path = "../suite/block_on.rs"]
 mod block_on;
-mod chaos;
 mod containers;
 mod contract;
 mod cutover;
 mod deployment;
 mod doctor;
+mod fresh;
 mod group;
 mod kafka;
 mod late;
@@ -38,8 +38,6 @@ mod rights;
 mod river;
 mod s3;
 mod secured;
-#[path = "../real/seed.rs"]
-mod seed;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod store;
