@@ -40,6 +40,7 @@ use python::Python;
 use seed::Seed;
 use servers::{Kafka, S3};
 use std::collections::BTreeMap;
+use std::fs;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -145,7 +146,9 @@ fn ground() -> Option<Ground> {
 fn one_run(ground: &Ground, arguments: &Arguments, mut seed: Seed) -> Result<Counted, String> {
     let Ground { python, kafka, store, .. } = ground;
     let shape = Shape { raw_partitions: RAW_PARTITIONS, replication: u32::from(BROKERS), ..Shape::default() };
-    let deployment = Deployment::with(kafka, store, &shape);
+    let mut deployment = Deployment::with(kafka, store, &shape);
+    // What a failed run leaves behind is looked at, and what a good one does is not.
+    deployment.folder.disable_cleanup(true);
     // Small chunks: so that every kill finds a plan or a file on its way.
     deployment.edit_topology("age: 5m, bytes: 128MiB", "age: 3s, bytes: 1MiB");
     deployment.make_topics();
@@ -160,6 +163,8 @@ fn one_run(ground: &Ground, arguments: &Arguments, mut seed: Seed) -> Result<Cou
         balance(ground, &deployment, watcher, &mut counted).map_err(|why| format!("{why}\n{said}"))?;
         Ok(counted)
     })
+    .inspect(|_| drop(fs::remove_dir_all(deployment.folder.path())))
+    .map_err(|why: String| format!("{why}\nmore in {}", deployment.folder.path().display()))
 }
 
 /// Events flow while things break; in the end all of them are where they belong. Also what the workers said last.

@@ -48,7 +48,7 @@ impl<'a> Nemesis<'a> {
         Nemesis { kafka, store, lines, workers, broken: Vec::new(), done: BTreeMap::new() }
     }
 
-    /// All of the faults, each at its time; ends at `end` if that comes first.
+    /// All of the faults, each at its time and for its time; ends at `end` if that comes first.
     pub(crate) fn torment(&mut self, faults: impl Iterator<Item = Fault>, end: Instant, board: &mut Board) {
         for fault in faults {
             let at = Instant::now() + fault.after;
@@ -64,6 +64,10 @@ impl<'a> Nemesis<'a> {
                 }
                 self.pass_until(Instant::now() + LOOK, board);
             }
+        }
+        // The last ones last as long as the others did.
+        while !self.broken.is_empty() && Instant::now() < end {
+            self.pass_until(Instant::now() + LOOK, board);
         }
     }
 
