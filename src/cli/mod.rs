@@ -21,6 +21,8 @@ mod describe;
 mod doctor;
 mod exit;
 mod explain;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod files;
 mod generate;
 #[cfg(all(feature = "kafka", feature = "s3"))]

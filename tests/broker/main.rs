@@ -13,6 +13,7 @@ mod contract;
 mod cutover;
 mod deployment;
 mod doctor;
+mod failpoints;
 mod group;
 mod kafka;
 mod late;
