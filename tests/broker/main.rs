@@ -18,6 +18,7 @@ mod group;
 mod kafka;
 mod late;
 mod leaves_nothing;
+mod lines;
 mod load;
 mod oauth;
 mod offsets;
@@ -44,6 +45,7 @@ mod seed;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod store;
+mod store_trouble;
 mod support;
 mod tls;
 mod topics;
