@@ -18,7 +18,9 @@ pub(super) fn arm() -> Result<(), Exit> {
     let Ok(text) = env::var(VARIABLE) else { return Ok(()) };
     let (place, nth, signal) = parse(&text).ok_or_else(|| {
         let names = Failpoint::ALL.map(|point| format!("{point:?}")).join(", ");
-        Exit::usage(format_args!("{VARIABLE} is `{text}`, and not PLACE:NTH:kill|stop with a place of {names}"))
+        Exit::usage(format_args!(
+            "{VARIABLE} is `{text}`, and not PLACE:NTH:kill|stop with a place of {names}"
+        ))
     })?;
     let hits = AtomicU64::new(0);
     failpoint::arm(move |at| {
@@ -51,7 +53,14 @@ mod tests {
     fn a_place_a_number_and_an_act_are_understood_and_nothing_else() {
         let fine = Some((Failpoint::LakePlanned, 2, SIGKILL));
         assert_eq!(parse("LakePlanned:2:kill"), fine);
-        let wrong = ["", "LakePlanned", "LakePlanned:2", "LakePlanned:0:kill", "Nowhere:1:kill", "LakePlanned:1:kill:1"];
+        let wrong = [
+            "",
+            "LakePlanned",
+            "LakePlanned:2",
+            "LakePlanned:0:kill",
+            "Nowhere:1:kill",
+            "LakePlanned:1:kill:1",
+        ];
         assert!(wrong.into_iter().all(|text| parse(text).is_none()));
     }
 }

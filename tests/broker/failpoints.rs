@@ -82,7 +82,8 @@ impl River<'_> {
             }
         });
         // Small steps: so that a restore has several parts, and a plan is never far.
-        let config = "pace: { commit_every: 200ms, route_commit_every: 200ms, link_every: 1s, poll: 64KiB }\n";
+        let config =
+            "pace: { commit_every: 200ms, route_commit_every: 200ms, link_every: 1s, poll: 64KiB }\n";
         let deployment = Deployment::with(&kafka, store, &Shape { config, ..Shape::default() });
         deployment.edit_topology("age: 5m, bytes: 128MiB", "age: 1s, bytes: 1MiB");
         deployment.make_topics();

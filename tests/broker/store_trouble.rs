@@ -24,19 +24,22 @@ const BURST: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_secs(1);
 const SLOW_FOR: Duration = Duration::from_secs(8);
 /// How often each of these happens, at least.
-const TIMES: usize = 4;
+const TIMES: usize = 2;
 /// Longer than the pause before the next attempt: what is late meets what was sent again.
 const LATE: Duration = Duration::from_secs(1);
-const CREATES: [Fate; 6] = [
+/// In this order, for plans and for everything else.
+const CREATES: [Fate; 9] = [
     Fate::Unheard,
+    Fate::Pass,
     Fate::Late(LATE),
+    Fate::Pass,
     Fate::FalselyFine,
     Fate::TakenAndDenied,
+    Fate::Pass,
     Fate::Refused(503),
-    // An even number of others, so that no kind of object meets the same ones for ever.
     Fate::Pass,
 ];
-const READS: [Fate; 3] = [Fate::Half, Fate::Refused(500), Fate::Pass];
+const READS: [Fate; 5] = [Fate::Half, Fate::Pass, Fate::Refused(500), Fate::Pass, Fate::Pass];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Weather {
@@ -50,7 +53,8 @@ enum Weather {
 #[derive(Default)]
 struct Store {
     weather: Weather,
-    creates: usize,
+    /// Of plans, and of everything else.
+    creates: [usize; 2],
     reads: usize,
     /// By kind of object and fate.
     seen: BTreeMap<(bool, String), usize>,
@@ -61,11 +65,14 @@ impl Store {
         let fate = match self.weather {
             Weather::Fine => return Fate::Pass,
             Weather::Slow => return Fate::Slow(SLOW),
-            Weather::Refusing => return Fate::Refused(if self.creates.is_multiple_of(2) { 500 } else { 503 }),
+            Weather::Refusing => {
+                self.reads += 1;
+                return Fate::Refused(if self.reads.is_multiple_of(2) { 500 } else { 503 });
+            }
             Weather::Lying if asked.method == "PUT" => {
-                self.creates += 1;
-                // Not in step with the attempts of one create.
-                CREATES[(self.creates + self.creates / CREATES.len()) % CREATES.len()]
+                let count = &mut self.creates[usize::from(is_plan(&asked.path))];
+                *count += 1;
+                CREATES[*count % CREATES.len()]
             }
             Weather::Lying => {
                 self.reads += 1;
@@ -99,7 +106,8 @@ fn has_kept_its_word(asked: &[Asked]) {
     for (at, request) in asked.iter().enumerate() {
         assert!(matches!(request.method.as_str(), "GET" | "HEAD" | "PUT"), "{request:?}");
         assert!(request.method != "PUT" || request.is_create_only, "{request:?}");
-        if is_plan(&request.path) && matches!((&*request.method, request.status), ("PUT" | "GET", Some(200))) {
+        if is_plan(&request.path) && matches!((&*request.method, request.status), ("PUT" | "GET", Some(200)))
+        {
             let (chain, slot) = request.path.rsplit_once('/').unwrap();
             let partition = chain.rsplit_once('/').unwrap().1;
             let slot: u64 = slot.trim_end_matches(".plan").parse().unwrap();
@@ -128,13 +136,14 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn a_store_that_refuses_lies_and_dawdles_is_never_overwritten_and_metrics_do_not_wait_for_it() {
-    let (Some(python), Some(kafka), Some(real)) = (Python::or_left_out(), Kafka::shared(), S3::shared()) else {
+    let (Some(python), Some(kafka), Some(real)) = (Python::or_left_out(), Kafka::shared(), S3::shared())
+    else {
         return;
     };
     let store = Arc::new(Mutex::new(Store::default()));
     let judge = Arc::clone(&store);
     let proxy = StoreProxy::before(real.port(), move |asked| judge.lock().unwrap().judge(asked));
-    let config = "pace: { commit_every: 200ms, route_commit_every: 200ms }\n";
+    let config = "pace: { commit_every: 200ms, route_commit_every: 200ms, backoff: { first: 50ms, longest: 500ms } }\n";
     let deployment = Deployment::with(kafka, real, &Shape { config, ..Shape::default() });
     deployment.edit_topology("age: 5m, bytes: 128MiB", "age: 1s, bytes: 1MiB");
     let text = deployment.config_text();

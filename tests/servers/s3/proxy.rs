@@ -141,7 +141,9 @@ impl Request {
         let head = String::from_utf8_lossy(&bytes[..head_ends]);
         let head: Vec<String> = head.split("\r\n").map(str::to_owned).collect();
         let header = |name: &str| {
-            let found = head.iter().find_map(|line| line.split_once(':').filter(|(own, _)| own.eq_ignore_ascii_case(name)));
+            let found = head
+                .iter()
+                .find_map(|line| line.split_once(':').filter(|(own, _)| own.eq_ignore_ascii_case(name)));
             found.map(|(_, value)| value.trim().to_owned())
         };
         let len = header("content-length").map_or(0, |len| len.parse().expect("a length is a number"));
@@ -153,7 +155,11 @@ impl Request {
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let path = target.split('?').next().unwrap_or_default().to_owned();
         let is_create_only = header("if-none-match").as_deref() == Some("*");
-        Ok(Some(Request { asked: Asked { method, path, is_create_only, status: None, answered_at: 0 }, head, body }))
+        Ok(Some(Request {
+            asked: Asked { method, path, is_create_only, status: None, answered_at: 0 },
+            head,
+            body,
+        }))
     }
 
     /// The server's whole answer, which ends with its line.
