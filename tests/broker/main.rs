@@ -14,6 +14,7 @@ mod cutover;
 mod deployment;
 mod doctor;
 mod failpoints;
+mod foreign;
 mod group;
 mod kafka;
 mod late;

@@ -17,14 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 /// More than the test takes; the load is stopped at its end.
 const EVENTS: u64 = 1_000_000;
-const RATE: u64 = 200;
+const RATE: u64 = 100;
 /// How long nothing but errors comes back.
 const BURST: Duration = Duration::from_secs(5);
 /// Each answer takes so long, for longer than a session lasts.
 const SLOW: Duration = Duration::from_secs(1);
 const SLOW_FOR: Duration = Duration::from_secs(8);
 /// How often each of these happens, at least.
-const TIMES: usize = 2;
+const TIMES: usize = 1;
 /// Longer than the pause before the next attempt: what is late meets what was sent again.
 const LATE: Duration = Duration::from_secs(1);
 /// In this order, for plans and for everything else.
