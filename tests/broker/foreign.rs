@@ -102,8 +102,8 @@ fn another_topology_under_our_name_takes_nothing_and_what_it_was_given_is_found_
     deployment.fine("run", &["--until-idle"]);
     deployment.proved(400);
 
-    let [rule, other] =
-        ["conversion: { ratio: [orders, product_views]", "conversion: { ratio: [orders, profile_views]"];
+    let rule = "profile_views: { count: events, when: { type: VendorView } }";
+    let other = "profile_views: { count: events, when: { type: CartAdd } }";
     deployment.edit_topology(rule, other);
     produce(&deployment.log, 2, 400);
     let theirs = deployment.command("run").arg("--until-idle").output().unwrap();
