@@ -47,6 +47,8 @@ mod topic;
 mod topics;
 mod verify;
 mod when;
+#[cfg(debug_assertions)]
+mod wrong_clock;
 
 use args::Verb;
 use clap::Parser;
