@@ -53,11 +53,17 @@ fn a_process_that_may_open_no_file_goes_on_counting_and_all_of_it_goes_on_when_i
     };
     more();
     until("a first chunk", || committed(&deployment, Role::Lake) == 100);
+    // Each of its clients has its connections by now.
+    for _ in 0..2 {
+        let metrics = committed(&deployment, Role::Aggregate);
+        more();
+        until("metrics", || committed(&deployment, Role::Aggregate) > metrics);
+    }
     let address = address(&log).unwrap();
     assert_eq!(get(address, "/livez").0, 200);
 
     limit_files(&worker, "3");
-    // What was open for it already may pass.
+    // What was open for the store already may pass.
     more();
     until("a store that is not asked", || {
         std::thread::sleep(std::time::Duration::from_secs(1));
