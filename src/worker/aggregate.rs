@@ -292,9 +292,11 @@ impl<'a> Member<'a> {
 
     fn is_due(&self) -> bool {
         let settings = &self.context.settings;
-        let age = self.context.clock.now().0.saturating_sub(self.last_commit.0);
-        self.overlay_bytes >= settings.commit_bytes
-            || (age >= settings.commit_every.as_micros() as i64 && self.held.values().any(Held::is_behind))
+        let now = self.context.clock.now();
+        let age = now.0.saturating_sub(self.last_commit.0);
+        // A clock that was set back must not stop commits until it is there again.
+        let is_time = now < self.last_commit || age >= settings.commit_every.as_micros() as i64;
+        self.overlay_bytes >= settings.commit_bytes || (is_time && self.held.values().any(Held::is_behind))
     }
 
     /// One transaction over every partition that has moved. Returns once it is folded, or dropped.
