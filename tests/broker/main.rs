@@ -14,6 +14,7 @@ mod cutover;
 mod deployment;
 mod doctor;
 mod group;
+mod iam;
 mod kafka;
 mod late;
 mod leaves_nothing;
