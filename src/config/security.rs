@@ -108,7 +108,9 @@ impl Security {
                 set("sasl.oauthbearer.config", &format!("file:{}", file.display()));
             }
             // Where tokens come from is said by whoever signs them.
-            Some(Sasl::AwsMskIam { .. }) => set("sasl.mechanisms", "OAUTHBEARER"),
+            Some(Sasl::AwsMskIam { .. }) => {
+                set("sasl.mechanisms", "OAUTHBEARER");
+            }
             None => {}
         }
         all
