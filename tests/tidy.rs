@@ -45,6 +45,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["redb::"], &["embedded"]),
     (&["rdkafka::", "rdkafka_sys::"], &["kafka"]),
     (&["object_store::"], &["objects"]),
+    (&["aws_lc_rs::"], &["kafka"]),
     (&["tokio::"], &["objects", "http"]),
     (&["hyper::", "hyper_util::", "http_body_util::"], &["http"]),
     (&["tracing::"], &["worker", "watch", "kafka", "objects", "http", "cli"]),

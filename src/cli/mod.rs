@@ -28,6 +28,8 @@ mod generate;
 #[cfg(all(feature = "kafka", feature = "s3"))]
 mod generate_to;
 mod heap;
+#[cfg(all(feature = "kafka", feature = "s3"))]
+mod iam;
 mod lake_files;
 #[cfg(all(feature = "kafka", feature = "s3"))]
 mod log;

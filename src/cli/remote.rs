@@ -4,12 +4,13 @@ use super::admin::{Admin, Telling};
 use super::args::Run;
 use super::exit::Exit;
 use super::files;
+use super::iam;
 use super::log;
 use super::place::Reading;
 use super::river::{self, MakeContext, Running, block_on};
 use super::say;
 use super::topic;
-use crate::config::{self, Config, LakeUrl, SecretFrom};
+use crate::config::{self, Config, LakeUrl, Sasl, SecretFrom};
 use crate::kafka::topics::{self, Difference, Present, Shape, Wanted};
 use crate::kafka::{KafkaLog, Settings as KafkaSettings, Timeouts};
 use crate::model::{NextOffset, Partition, Role, Secret, Topic, TopicPartition};
@@ -282,7 +283,7 @@ fn kafka(topology: &Topology, config: &Config) -> Result<KafkaSettings, Exit> {
     let given = &config.kafka;
     let password = given.security.password().map(secret).transpose()?;
     let config::Timeouts { request, session, heartbeat, transaction, watchdog } = given.timeouts.clone();
-    Ok(KafkaSettings {
+    let mut settings = KafkaSettings {
         ordinal: config.ordinal.resolve(&host_name()),
         histories: topology.histories.iter().map(|history| history.name.clone()).collect(),
         security: given.security.client_settings(password.as_ref()),
@@ -290,7 +291,11 @@ fn kafka(topology: &Topology, config: &Config) -> Result<KafkaSettings, Exit> {
         is_static_member: given.static_membership,
         timeouts: Timeouts { request, session, heartbeat, transaction, watchdog },
         ..KafkaSettings::new(&given.brokers.join(","), &topology.deployment, &topology.events.topic)
-    })
+    };
+    if let Some(Sasl::AwsMskIam { region }) = &given.security.sasl {
+        iam::sign_in(&mut settings, region.as_deref())?;
+    }
+    Ok(settings)
 }
 
 /// Kubernetes names a pod so; elsewhere the machine.

@@ -153,10 +153,7 @@ fn s3(lake: &Section<'_>, problems: &mut Problems) -> Option<S3> {
     if let Some(endpoint) = endpoint {
         check_endpoint(&section, endpoint, allow_http, problems);
     }
-    let region = section.text("region", problems);
-    if region.is_some_and(|region| !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')) {
-        section.should::<()>("region", "a region such as `eu-central-1`", problems);
-    }
+    let region = section.region(problems);
     let path_style = section.flag("path_style", problems);
     let ca_file = section.file("ca_file", problems);
     let credentials = credentials(&section, problems);

@@ -32,6 +32,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "password",
             "password_file",
             "token_file",
+            "region",
         ],
     ),
     ("kafka.timeouts", &["request", "session", "heartbeat", "transaction", "watchdog"]),

@@ -132,6 +132,17 @@ impl<'a> Section<'a> {
         names.iter().all(|name| is_line(name.text)).then_some(names)
     }
 
+    /// One of AWS, under the key of that name.
+    pub(super) fn region(&self, problems: &mut Problems) -> Option<&'a str> {
+        let region = self.text("region", problems)?;
+        let is_plain = region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if is_plain {
+            Some(region)
+        } else {
+            self.should("region", "a region such as `eu-central-1`", problems)
+        }
+    }
+
     pub(super) fn file(&self, key: &str, problems: &mut Problems) -> Option<PathBuf> {
         self.text(key, problems).map(PathBuf::from)
     }

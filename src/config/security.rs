@@ -39,6 +39,11 @@ pub enum Sasl {
     Token {
         file: PathBuf,
     },
+    /// OAUTHBEARER as Amazon MSK takes it: tokens that we sign with AWS credentials of the usual chain.
+    AwsMskIam {
+        /// `None`: as the environment says.
+        region: Option<String>,
+    },
 }
 
 /// Of the mechanisms, those that know a password.
@@ -64,7 +69,7 @@ impl Security {
     pub fn password(&self) -> Option<&SecretFrom> {
         match &self.sasl {
             Some(Sasl::Password { password, .. }) => Some(password),
-            Some(Sasl::Token { .. }) | None => None,
+            Some(Sasl::Token { .. } | Sasl::AwsMskIam { .. }) | None => None,
         }
     }
 
@@ -102,6 +107,10 @@ impl Security {
                 // The client hands this back whenever it wants a token.
                 set("sasl.oauthbearer.config", &format!("file:{}", file.display()));
             }
+            // Where tokens come from is said by whoever signs them.
+            Some(Sasl::AwsMskIam { .. }) => {
+                set("sasl.mechanisms", "OAUTHBEARER");
+            }
             None => {}
         }
         all
@@ -113,7 +122,7 @@ impl Security {
         let secret = "kafka.security.protocol: the password or token crosses the network in the clear";
         let is_told = match &self.sasl {
             Some(Sasl::Password { mechanism, .. }) => *mechanism == Mechanism::Plain,
-            Some(Sasl::Token { .. }) => true,
+            Some(Sasl::Token { .. } | Sasl::AwsMskIam { .. }) => true,
             None => false,
         };
         match &self.tls {
@@ -178,21 +187,31 @@ fn tls(section: &Section<'_>, protocol: Option<Protocol>, problems: &mut Problem
 
 const PASSWORD_KEYS: [&str; 3] = ["username", "password", "password_file"];
 
+/// What a mechanism goes by.
+#[derive(Clone, Copy)]
+enum Proof {
+    Password(Mechanism),
+    Token,
+    AwsKeys,
+}
+
 fn sasl(section: &Section<'_>, protocol: Option<Protocol>, problems: &mut Problems) -> Option<Sasl> {
     let words = [
-        ("PLAIN", Some(Mechanism::Plain)),
-        ("SCRAM-SHA-256", Some(Mechanism::ScramSha256)),
-        ("SCRAM-SHA-512", Some(Mechanism::ScramSha512)),
-        ("OAUTHBEARER", None),
+        ("PLAIN", Proof::Password(Mechanism::Plain)),
+        ("SCRAM-SHA-256", Proof::Password(Mechanism::ScramSha256)),
+        ("SCRAM-SHA-512", Proof::Password(Mechanism::ScramSha512)),
+        ("OAUTHBEARER", Proof::Token),
+        ("AWS_MSK_IAM", Proof::AwsKeys),
     ];
     let mechanism = section.word("mechanism", &words, problems);
     let username = section.text("username", problems);
     let password = section.secret_from(("password", "password_file"), problems);
     let token = section.file("token_file", problems);
+    let region = section.region(problems);
     match protocol {
         Some(Protocol { has_sasl: false, name, .. }) => {
             let why = format!("is for `sasl_tls` and `sasl_plaintext`; the protocol is `{name}`");
-            section.refuse(&["mechanism", "token_file"], &why, problems);
+            section.refuse(&["mechanism", "token_file", "region"], &why, problems);
             section.refuse(&PASSWORD_KEYS, &why, problems);
             return None;
         }
@@ -203,12 +222,26 @@ fn sasl(section: &Section<'_>, protocol: Option<Protocol>, problems: &mut Proble
     if !section.need("mechanism", "such as `SCRAM-SHA-512`", problems) {
         return None;
     }
-    let Some(mechanism) = mechanism? else {
-        section.refuse(&PASSWORD_KEYS, "is not for `OAUTHBEARER`, which takes a `token_file`", problems);
-        section.need("token_file", "the file of the token for `OAUTHBEARER`", problems);
-        return Some(Sasl::Token { file: token? });
+    let proof = mechanism?;
+    if !matches!(proof, Proof::Token) {
+        section.refuse(&["token_file"], "is for `OAUTHBEARER` only", problems);
+    }
+    if !matches!(proof, Proof::AwsKeys) {
+        section.refuse(&["region"], "is for `AWS_MSK_IAM` only", problems);
+    }
+    let mechanism = match proof {
+        Proof::Password(mechanism) => mechanism,
+        Proof::Token => {
+            section.refuse(&PASSWORD_KEYS, "is not for `OAUTHBEARER`, which takes a `token_file`", problems);
+            section.need("token_file", "the file of the token for `OAUTHBEARER`", problems);
+            return Some(Sasl::Token { file: token? });
+        }
+        Proof::AwsKeys => {
+            let why = "is not for `AWS_MSK_IAM`, which takes AWS credentials of the usual chain";
+            section.refuse(&PASSWORD_KEYS, why, problems);
+            return Some(Sasl::AwsMskIam { region: region.map(str::to_owned) });
+        }
     };
-    section.refuse(&["token_file"], "is for `OAUTHBEARER` only", problems);
     section.need("username", "who we are to the brokers", problems);
     if section.first(&["password", "password_file"]).is_none() {
         section.need("password_file", "the file of the password, or give `password`", problems);

@@ -51,3 +51,6 @@ pub mod an_emptied_log_is_no_first_start {}
 
 #[doc = include_str!("0016-failpoints-in-debug-builds.md")]
 pub mod failpoints_in_debug_builds {}
+
+#[doc = include_str!("0017-tokens-for-msk-are-signed-here.md")]
+pub mod tokens_for_msk_are_signed_here {}

@@ -27,6 +27,9 @@ pub enum Error {
     #[error("{file} {wrong}; see `kafka.security` of the configuration")]
     Token { file: String, wrong: Wrong },
 
+    #[error("cannot sign in at Amazon MSK: {text}; see `kafka.security` of the configuration")]
+    Keys { reaction: Reaction, text: String },
+
     #[error("no member of the group, so nothing can be committed")]
     NotAMember,
 
@@ -76,6 +79,7 @@ impl Error {
         match self {
             Error::Call { is_fatal: true, .. } | Error::NotAMember => Reaction::Rejoin,
             Error::Call { code: Some(code), .. } => reaction(*code),
+            Error::Keys { reaction, .. } => *reaction,
             Error::Call { code: None, .. } | Error::Silent(_) | Error::Disagreed { .. } => Reaction::Retry,
             Error::Settings(_)
             | Error::Refused { .. }

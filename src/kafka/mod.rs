@@ -8,9 +8,12 @@
 //! watchdog that ends the process. Never: an automatic commit, an automatic reset of a position, a record of an
 //! open transaction. All `unsafe` is in `native`.
 
+mod base64url;
 mod consumer;
 mod error;
 mod greet;
+#[cfg(feature = "s3")]
+mod iam;
 mod lines;
 mod native;
 mod paused;

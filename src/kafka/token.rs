@@ -1,10 +1,13 @@
-//! What `OAUTHBEARER` sends: a token out of a file that somebody else renews.
+//! What `OAUTHBEARER` sends: a token out of a file that somebody else renews, or one that we sign (`iam`).
 //!
 //! In: a place where tokens are, and the time. Out: a token, whose it is, and until when it holds. The file is read
 //! whenever a client asks. Promises: no error holds a piece of a token. Never: a judgement about a signature; that is
 //! the brokers'.
 
+use super::base64url;
 use super::error::Error;
+#[cfg(feature = "s3")]
+use super::iam;
 use super::settings::Config;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,9 +16,11 @@ use std::fs::File;
 use std::io::Read;
 
 /// The setting that says where tokens come from. The library hands it back whenever it asks for one.
-const SOURCE: &str = "sasl.oauthbearer.config";
+pub(super) const SOURCE: &str = "sasl.oauthbearer.config";
 /// How [`SOURCE`] begins if a file is meant.
 const FILE: &str = "file:";
+/// How it begins if tokens are signed here, before the region.
+pub(super) const IAM: &str = "aws-msk-iam:";
 /// Brokers take no larger ones, and nobody writes such.
 const BYTES_MAX: u64 = 64 << 10;
 /// Nobody here lives to see it, and the library's own sums stay in their numbers.
@@ -62,9 +67,24 @@ pub(super) fn source(config: &Config) -> Option<&str> {
 
 /// The token of now.
 pub(super) fn get(source: &str) -> Result<Token, Error> {
+    if let Some(region) = source.strip_prefix(IAM) {
+        return signed(region);
+    }
     let file = source.strip_prefix(FILE).ok_or_else(|| Error::Settings(format!("{SOURCE} names no file")))?;
     let token = read(file).and_then(|text| parse(&text, Timestamp::now()));
     token.map_err(|wrong| Error::Token { file: file.to_owned(), wrong })
+}
+
+#[cfg(feature = "s3")]
+fn signed(region: &str) -> Result<Token, Error> {
+    iam::get(region, Timestamp::now())
+}
+
+#[cfg(not(feature = "s3"))]
+fn signed(_: &str) -> Result<Token, Error> {
+    Err(Error::Settings(
+        "this build signs no tokens for Amazon MSK; build it with the feature `msk-iam`".into(),
+    ))
 }
 
 fn read(file: &str) -> Result<String, Wrong> {
@@ -84,11 +104,11 @@ fn parse(text: &str, now: Timestamp) -> Result<Token, Wrong> {
     // Of these the client needs nothing; but only what belongs there may cross the network.
     if header.is_empty()
         || claims.is_empty()
-        || [header, signature].into_iter().any(|part| base64url(part).is_none())
+        || [header, signature].into_iter().any(|part| base64url::decoded(part).is_none())
     {
         return Err(Wrong::NoToken);
     }
-    let claims: Value = base64url(claims)
+    let claims: Value = base64url::decoded(claims)
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .filter(Value::is_object)
         .ok_or(Wrong::NoClaims)?;
@@ -107,50 +127,16 @@ fn principal(claims: &Value) -> String {
     named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unnamed".into())
 }
 
-/// Base64 as tokens are written (RFC 7515): `-` and `_` for its last two letters, and nothing to fill up its end.
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
-    let (mut bits, mut count) = (0_u32, 0);
-    for letter in text.bytes() {
-        let six = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        (bits, count) = (bits << 6 | u32::from(six), count + 6);
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    // One letter alone is less than a byte.
-    (count < 6).then_some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::base64url::encoded;
     use std::fs;
 
     const NOW: i64 = 1_700_000_000;
 
     fn now() -> Timestamp {
         Timestamp::from_second(NOW).unwrap()
-    }
-
-    /// As the decoder reads it, written another way.
-    fn encoded(bytes: &[u8]) -> String {
-        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let three = |three: &[u8]| {
-            let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*three.get(at).unwrap_or(&0)));
-            let letter = move |at: usize| char::from(LETTERS[(bits >> (18 - 6 * at) & 63) as usize]);
-            (0..=three.len()).map(letter).collect::<String>()
-        };
-        bytes.chunks(3).map(three).collect()
     }
 
     fn token(claims: &str) -> String {
@@ -229,19 +215,6 @@ mod tests {
         }
         let shown = format!("{:?}", parse(&token(r#"{"exp":1700000060}"#), now()).unwrap());
         assert!(shown.contains("2023") && !shown.contains(&claims), "{shown}");
-    }
-
-    #[test]
-    fn base64url_is_read_at_every_length() {
-        let bytes: Vec<u8> = (0..=255).rev().collect();
-
-        for len in 0..bytes.len() {
-            assert_eq!(base64url(&encoded(&bytes[..len])).as_deref(), Some(&bytes[..len]));
-        }
-        assert_eq!(base64url("_-8").as_deref(), Some(&[255, 239][..]));
-        for text in ["a", "abcde", "ab==", "a+b/", "ü"] {
-            assert_eq!(base64url(text), None, "{text}");
-        }
     }
 
     #[test]

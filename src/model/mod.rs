@@ -3,6 +3,7 @@
 //! What passes from room to room is one of these. They hold no I/O, no clock and no policy: a
 //! [`Block`] knows how its bytes lie, not when one is sent.
 
+mod aws_keys;
 mod batch;
 mod block;
 mod block_writer;
@@ -19,6 +20,7 @@ mod rejection;
 mod secret;
 mod wire;
 
+pub use aws_keys::AwsKeys;
 pub use batch::*;
 pub use block::*;
 pub use block_writer::BlockWriter;

@@ -15,8 +15,8 @@ pub use memory::MemoryObjects;
 pub use probe::{Probe, ProbeError, probe};
 #[cfg(feature = "s3")]
 pub use remote::{
-    CallCounts, Credentials, Encryption, RemoteError, RemoteObjects, StoreCounts, StoreKind, StoreLimits,
-    StoreSettings, StoreUrl,
+    AwsIdentity, CallCounts, Credentials, Encryption, RemoteError, RemoteObjects, StoreCounts, StoreKind,
+    StoreLimits, StoreSettings, StoreUrl,
 };
 
 /// Where a directory keeps unfinished objects. No store may have it as a key, so that all take the same keys.

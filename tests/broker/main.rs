@@ -18,6 +18,7 @@ mod failpoints;
 mod foreign;
 mod fresh;
 mod group;
+mod iam;
 mod kafka;
 mod late;
 mod leaves_nothing;

@@ -48,6 +48,8 @@ pub(crate) struct Deployment {
     folder: TempDir,
     brokers: String,
     pub(crate) secrets: Vec<String>,
+    /// Of the environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 pub(crate) const TOPOLOGY: &str =
@@ -71,7 +73,7 @@ impl Deployment {
         let name = settings.raw_topic.clone();
         let raw = Wanted { topic: Topic::Raw, name, partitions: 2, settings: [].into() };
         topics::create(&settings, &[raw], 1).unwrap();
-        Deployment { folder, brokers, secrets: Vec::new() }
+        Deployment { folder, brokers, secrets: Vec::new(), variables: Vec::new() }
     }
 
     /// `security` is what stands between the brackets of `kafka.security`.
@@ -89,6 +91,7 @@ impl Deployment {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
         command.args(arguments).args(["--config", &self.path("config.yaml")]);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

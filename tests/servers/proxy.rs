@@ -18,6 +18,7 @@ pub(crate) const OFFSET_COMMIT: i16 = 8;
 pub(crate) const END_TXN: i16 = 26;
 pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
 pub(crate) const INIT_PRODUCER_ID: i16 = 22;
+pub(crate) const SASL_AUTHENTICATE: i16 = 36;
 
 const INVALID_REQUIRED_ACKS: i16 = 21;
 pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
@@ -25,6 +26,8 @@ pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
 /// What becomes of one request.
 pub(crate) enum Act {
     Pass,
+    /// This passes instead; the answer is as the broker gives it.
+    Instead(Vec<u8>),
     /// Waits, and all behind it, until the gate opens; the answer can be had from the gate.
     Hold(Gate),
     /// Of a produce request: the same, and then it is answered with this error, and nothing of it is written. What is
@@ -43,6 +46,8 @@ type Judge = dyn Fn(&Request<'_>) -> Act + Send + Sync;
 /// A request as it stands on the line, without its length.
 pub(crate) struct Request<'a> {
     body: &'a [u8],
+    /// Counted from one.
+    connection: u64,
 }
 
 /// Opened once, from anywhere.
@@ -106,6 +111,10 @@ impl Request<'_> {
         i16::from_be_bytes([self.body[0], self.body[1]])
     }
 
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection
+    }
+
     fn number(&self) -> [u8; 4] {
         self.body[4..8].try_into().expect("four bytes")
     }
@@ -123,6 +132,7 @@ impl Request<'_> {
             OFFSET_COMMIT => version >= 8,
             TXN_OFFSET_COMMIT => version >= 3,
             END_TXN => version >= 3,
+            SASL_AUTHENTICATE => version >= 2,
             api => panic!("nobody has asked for the fields of {api}"),
         }
     }
@@ -180,6 +190,19 @@ impl Request<'_> {
         i16::from_be_bytes([self.body[at + 8], self.body[at + 9]])
     }
 
+    /// Of a request to sign in: what the mechanism says.
+    pub(crate) fn proof(&self) -> &str {
+        assert!(!self.is_flexible(), "a newer request than any client here makes");
+        // Its length stands before it.
+        std::str::from_utf8(&self.body[self.fields() + 4..]).expect("tokens are text")
+    }
+
+    /// The same with another proof.
+    pub(crate) fn proving(&self, proof: &str) -> Vec<u8> {
+        let length = (proof.len() as u32).to_be_bytes();
+        [&self.body[..self.fields()], &length, proof.as_bytes()].concat()
+    }
+
     /// Brokers refuse two acknowledgements at once, whatever else is in the request.
     fn refusable(&self) -> Vec<u8> {
         let (mut body, at) = (self.body.to_vec(), self.acks());
@@ -219,10 +242,10 @@ pub(crate) fn proxy(port: &Port, broker: u16, judge: impl Fn(&Request<'_>) -> Ac
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).expect("the port is ours");
     let judge: Arc<Judge> = Arc::new(judge);
     thread::spawn(move || {
-        for client in listener.incoming().flatten() {
+        for (client, connection) in listener.incoming().flatten().zip(1..) {
             let judge = Arc::clone(&judge);
             // A broker that is away is a connection that ends.
-            thread::spawn(move || serve(client, broker, &*judge));
+            thread::spawn(move || serve(client, connection, broker, &*judge));
         }
     });
 }
@@ -248,7 +271,7 @@ impl Expected {
 /// Longer than any test.
 const FOREVER: Duration = Duration::from_secs(600);
 
-fn serve(mut client: TcpStream, broker: u16, judge: &Judge) -> io::Result<()> {
+fn serve(mut client: TcpStream, connection: u64, broker: u16, judge: &Judge) -> io::Result<()> {
     let mut to = TcpStream::connect((Ipv4Addr::LOCALHOST, broker))?;
     client.set_nodelay(true)?;
     to.set_nodelay(true)?;
@@ -256,7 +279,7 @@ fn serve(mut client: TcpStream, broker: u16, judge: &Judge) -> io::Result<()> {
     let (from, back, answers) = (to.try_clone()?, client.try_clone()?, expected.clone());
     thread::spawn(move || answer(from, back, &answers));
     while let Ok(body) = read(&mut client) {
-        let request = Request { body: &body };
+        let request = Request { body: &body, connection };
         match judge(&request) {
             Act::Pass => write(&mut to, &body)?,
             Act::Cut => {
@@ -271,6 +294,7 @@ fn serve(mut client: TcpStream, broker: u16, judge: &Judge) -> io::Result<()> {
                 expected.all().insert(request.number(), Answer::Lose);
                 write(&mut to, &body)?;
             }
+            Act::Instead(other) => write(&mut to, &other)?,
             Act::Hold(gate) => {
                 gate.wait(FOREVER);
                 let body_at = if request.api() == END_TXN && request.is_flexible() { 5 } else { 4 };

@@ -186,7 +186,7 @@ fn principal(remote: &Remote) -> Option<&str> {
     let security = &remote.config().kafka.security;
     match &security.sasl {
         Some(Sasl::Password { username, .. }) => Some(username),
-        Some(Sasl::Token { .. }) => None,
+        Some(Sasl::Token { .. } | Sasl::AwsMskIam { .. }) => None,
         // Brokers take it from the certificate, by rules of their own.
         None if security.tls.as_ref().is_some_and(|tls| tls.identity.is_some()) => None,
         None => Some("ANONYMOUS"),

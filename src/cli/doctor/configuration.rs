@@ -46,7 +46,7 @@ fn named_files(config: &Config) -> Vec<(&'static str, &Path)> {
     let identity = tls.and_then(|tls| tls.identity.as_ref());
     let token = match &security.sasl {
         Some(Sasl::Token { file }) => Some(file.as_path()),
-        Some(Sasl::Password { .. }) | None => None,
+        Some(Sasl::Password { .. } | Sasl::AwsMskIam { .. }) | None => None,
     };
     let given = s3.credentials.as_ref();
     [

@@ -61,6 +61,19 @@ fn a_token_comes_from_a_file_that_can_be_renewed() {
 }
 
 #[test]
+fn a_token_for_amazons_brokers_is_signed_and_comes_from_no_file() {
+    let security = |more: &str| security(&format!("mechanism: AWS_MSK_IAM{more}")).expect("nothing is wrong");
+
+    let region = |name: &str| Some(Sasl::AwsMskIam { region: Some(name.into()) });
+    assert_eq!(security("").sasl, Some(Sasl::AwsMskIam { region: None }));
+    assert_eq!(security(", region: eu-central-1").sasl, region("eu-central-1"));
+    let settings = security("").client_settings(None);
+    assert_eq!(settings["sasl.mechanisms"], "OAUTHBEARER");
+    assert_eq!(settings["security.protocol"], "SASL_SSL");
+    assert_eq!(settings.len(), 2);
+}
+
+#[test]
 fn security_that_is_half_said_is_a_problem() {
     let wrong = |text: &str| security(text).expect_err(text).join("\n");
 
@@ -74,6 +87,11 @@ fn security_that_is_half_said_is_a_problem() {
         ("mechanism: PLAIN, username: u, password: p, password_file: f", "one of them is enough"),
         ("mechanism: OAUTHBEARER", "`kafka.security.token_file` is missing"),
         ("mechanism: OAUTHBEARER, token_file: t, username: u", "is not for `OAUTHBEARER`"),
+        ("mechanism: AWS_MSK_IAM, username: u", "is not for `AWS_MSK_IAM`"),
+        ("mechanism: AWS_MSK_IAM, token_file: t", "is for `OAUTHBEARER` only"),
+        ("mechanism: AWS_MSK_IAM, region: eu.1", "should be a region"),
+        ("mechanism: OAUTHBEARER, token_file: t, region: r", "is for `AWS_MSK_IAM` only"),
+        ("protocol: tls, region: r", "the protocol is `tls`"),
         ("protocol: tls, username: u", "the protocol is `tls`"),
         ("username: u", "the protocol is `tls`"),
         ("protocol: plaintext, mechanism: PLAIN", "the protocol is `plaintext`"),

@@ -45,6 +45,9 @@ pub enum RemoteError {
     #[error("the store's {name} cannot be used: {source}")]
     Start { name: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
 
+    #[error("{why}; {advice}")]
+    Identity { why: String, advice: &'static str },
+
     #[error("cannot {doing} `{key}` in `{store}`: {why}{}{advice}", if advice.is_empty() { "" } else { "; " })]
     Request { doing: &'static str, key: String, store: String, why: String, advice: &'static str },
 }
@@ -75,6 +78,12 @@ impl Trouble {
 
     pub(super) fn is_passing(&self) -> bool {
         matches!(self.kind, Kind::Conflict | Kind::Busy | Kind::Unsent | Kind::Doubtful)
+    }
+
+    /// Of whoever wants credentials and no store.
+    pub(super) fn of_identity(self) -> Failure {
+        let reaction = if self.is_passing() { Reaction::Retry } else { Reaction::Halt };
+        Failure::new(reaction, RemoteError::Identity { why: self.why, advice: self.advice })
     }
 
     pub(super) fn failure(self, doing: &'static str, key: &str, store: &str) -> Failure {

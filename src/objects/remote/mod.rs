@@ -16,6 +16,7 @@ mod answer;
 mod counts;
 mod course;
 mod engine;
+mod identity;
 mod open;
 mod settings;
 mod store;
@@ -23,6 +24,7 @@ mod wire;
 
 pub use answer::RemoteError;
 pub use counts::{CallCounts, StoreCounts};
+pub use identity::AwsIdentity;
 pub use settings::{Credentials, Encryption, StoreKind, StoreLimits, StoreSettings, StoreUrl};
 
 use crate::model::LogTime;

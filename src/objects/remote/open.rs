@@ -2,7 +2,7 @@
 
 use super::answer::RemoteError;
 use super::counts::Counts;
-use super::settings::{Credentials, Encryption, StoreKind, StoreSettings};
+use super::settings::{Credentials, Encryption, StoreKind, StoreSettings, StoreUrl};
 use super::store::{Pages, Store};
 use super::wire::Connector;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider, S3ConditionalPut};
@@ -51,6 +51,14 @@ pub(super) fn open(settings: &StoreSettings) -> Result<Store, RemoteError> {
         name: settings.url.to_string(),
         counts: Counts::default(),
     })
+}
+
+/// Of the place that we run at, for requests to others than a store.
+pub(super) fn identity(region: &str) -> Result<AwsCredentialProvider, RemoteError> {
+    let url = StoreUrl { kind: StoreKind::S3, bucket: "none".to_owned(), prefix: String::new() };
+    let settings = StoreSettings { region: Some(region.to_owned()), ..StoreSettings::new(url) };
+    let (_, _, identity) = s3(&settings)?;
+    Ok(identity.expect("whoever asks S3 has one"))
 }
 
 fn s3(settings: &StoreSettings) -> Result<Parts, RemoteError> {
