@@ -51,7 +51,10 @@ fn apply(
 
 fn broken(failure: Failure) -> Exit {
     let exit = topic::failed(failure);
-    let message = format!("{}; run it again: what was sent is marked, and is not sent twice", exit.message);
+    let message = format!(
+        "{}; run it again, and only one at a time: what was sent is marked, and is not sent twice",
+        exit.message
+    );
     Exit { message, ..exit }
 }
 
