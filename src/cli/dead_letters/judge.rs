@@ -124,6 +124,8 @@ fn named_tenant(topology: &Topology, payload: &[u8]) -> Option<String> {
 /// The last record of every transaction in `metrics` says how far time has come.
 async fn floors(topology: &Topology, reader: &mut dyn Reader) -> Result<Vec<Option<i64>>, Failure> {
     let mut floors = Vec::new();
+    // Tells at once whether we may look.
+    reader.facts(Topic::Metrics).await?;
     for partition in (0..topology.partitions).map(Partition) {
         let at = TopicPartition { topic: Topic::Metrics, partition };
         let behind = behind_last_record(reader, at).await?;
