@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::wire::{Wire, failure};
-use crate::model::{NextOffset, OutBatch, Partition, Role, TopicPartition};
+use crate::model::{NextOffset, OutBatch, OutRecord, Partition, Role, TopicPartition};
 use crate::port::{Ended, Failure, Membership, Pending, Reaction, Transactions};
 use std::collections::BTreeMap;
 
@@ -41,6 +41,17 @@ impl SimTransactions {
         }
     }
 
+    fn append(&self, to: TopicPartition, record: OutRecord) -> Result<(), Failure> {
+        let mut state = self.wire.state();
+        self.check_epoch(&state)?;
+        let State { chance, faults, .. } = &mut *state;
+        if chance.per_mille(faults.transaction_send) {
+            return Err(self.refused("a record"));
+        }
+        state.append_open(&self.id, to, record);
+        Ok(())
+    }
+
     fn refused(&self, what: &str) -> Failure {
         failure(Reaction::Replay, format!("{what} of producer `{}` was refused", self.id))
     }
@@ -64,20 +75,21 @@ impl Transactions for SimTransactions {
         Box::pin(async move {
             self.wire.hop().await;
             for record in records.to_records() {
-                {
-                    let mut state = self.wire.state();
-                    self.check_epoch(&state)?;
-                    let State { chance, faults, .. } = &mut *state;
-                    if chance.per_mille(faults.transaction_send) {
-                        return Err(self.refused("a record"));
-                    }
-                    state.append_open(&self.id, to, record);
-                }
+                self.append(to, record)?;
                 // Between two records anything may end the transaction, but mostly nothing comes between.
                 if self.wire.state().chance.one_in(8) {
                     self.wire.hop().await;
                 }
             }
+            self.wire.hop().await;
+            Ok(())
+        })
+    }
+
+    fn send_one<'a>(&'a mut self, to: TopicPartition, record: &'a OutRecord) -> Pending<'a, ()> {
+        Box::pin(async move {
+            self.wire.hop().await;
+            self.append(to, record.clone())?;
             self.wire.hop().await;
             Ok(())
         })

@@ -8,6 +8,7 @@ mod lake;
 mod metrics;
 mod mutations;
 mod oracle;
+mod redrive;
 mod replay;
 mod story;
 mod target;
