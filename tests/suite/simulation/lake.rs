@@ -54,12 +54,25 @@ pub(super) fn check(world: &World, raw: &Raw) -> Result<(), String> {
     }
 }
 
-/// Everything below the raw ends is in the lake.
-pub(super) fn is_complete(world: &World, raw: &Raw) -> bool {
-    let rows = |key: &str| Rows::read(&world.object(key).unwrap()).map_or(0, |(_, rows)| rows.len());
-    let files = world.stored(0).into_iter().filter(|created| !created.key.starts_with("_control/"));
-    let rows: usize = files.map(|created| rows(&created.key)).sum();
-    rows >= raw.records.iter().map(BTreeMap::len).sum()
+/// Rows that were found in the lake so far, and creates that were looked at.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    rows: u64,
+    creates: usize,
+}
+
+impl Found {
+    /// Everything below the raw ends is in the lake.
+    pub(super) fn is_complete(&mut self, world: &World, raw: &Raw) -> bool {
+        for created in world.stored(self.creates) {
+            self.creates += 1;
+            if !created.key.starts_with("_control/") {
+                let body = world.object(&created.key).unwrap_or_default();
+                self.rows += Rows::read(&body).map_or(0, |(_, rows)| rows.len() as u64);
+            }
+        }
+        self.rows >= raw.records.iter().map(BTreeMap::len).sum::<usize>() as u64
+    }
 }
 
 fn add_control(

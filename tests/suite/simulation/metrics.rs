@@ -25,17 +25,20 @@ pub(super) fn check(world: &World, raw: &Raw, setting: &Setting) -> Result<(), S
 
 /// How far the metrics of a target have come, as their newest position row says.
 pub(super) fn reached(world: &World, target: u32) -> BTreeMap<u32, u64> {
-    let all = shown(&records(world, Topic::Metrics, target)).unwrap_or_default();
-    let position = all.iter().rev().find(|shown| is_position(&shown.key));
-    position.and_then(|shown| shown.value.as_ref()).map(sources_of).unwrap_or_default()
+    let at = TopicPartition { topic: Topic::Metrics, partition: Partition(target) };
+    let position = world.newest(at, |key| key.starts_with(POSITION.as_bytes()));
+    let value = position.and_then(|kept| kept.record.value);
+    value.map(|value| sources_of(&serde_json::from_slice(&value).unwrap())).unwrap_or_default()
 }
 
 fn records(world: &World, topic: Topic, target: u32) -> Vec<Kept> {
     world.records(TopicPartition { topic, partition: Partition(target) }, NextOffset(0))
 }
 
+const POSITION: &str = "{\"position\":";
+
 fn is_position(key: &str) -> bool {
-    key.starts_with("{\"position\":")
+    key.starts_with(POSITION)
 }
 
 fn sources_of(position: &Value) -> BTreeMap<u32, u64> {

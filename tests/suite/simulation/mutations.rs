@@ -1,5 +1,6 @@
 //! A simulator that never fails proves nothing: each wrong behaviour must be noticed within so many seeds.
 
+use super::case::Case;
 use super::outcome;
 use std::panic;
 use thalweg::sim::Faults;
@@ -8,7 +9,7 @@ const SEEDS: u64 = 2_000;
 
 /// The first seed that fails, and what it says.
 fn first_failure(broken: &dyn Fn(&mut Faults)) -> Option<(u64, String)> {
-    (0..SEEDS).find_map(|seed| outcome(seed, broken).err().map(|error| (seed, error)))
+    (0..SEEDS).find_map(|seed| outcome(&Case::new(seed), broken).err().map(|error| (seed, error)))
 }
 
 /// Tells what was found for each, and fails if anything was not.

@@ -1,6 +1,7 @@
 //! The same log once more, in a calm world with other batches and commits: the same panes, byte for byte (I15).
 
-use super::{History, metrics, settings, shape, story};
+use super::history::{History, settings, shape};
+use super::{metrics, story};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
