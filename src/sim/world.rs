@@ -397,6 +397,16 @@ impl World {
         self.state.borrow_mut().log(at).expire(to.0);
     }
 
+    /// An unclean election: acknowledged records are gone, from `to` on or from where nobody has read them yet.
+    /// Says how many.
+    pub fn truncate(&mut self, at: TopicPartition, to: NextOffset) -> usize {
+        let mut state = self.state.borrow_mut();
+        let log = state.log(at);
+        let before = log.entries.len();
+        log.truncate(to.0.max(log.read_below));
+        before - log.entries.len()
+    }
+
     /// An operator's hand: sets a group's position, or forgets it.
     pub fn set_committed(&mut self, role: Role, partition: Partition, offset: Option<CommittedOffset>) {
         let mut state = self.state.borrow_mut();

@@ -16,7 +16,10 @@ mod goal;
 
 use super::{Context, Counts, Halt, Outcome};
 use crate::aggregate::{Halt as Reason, Limits, Rebuilding, Restoring, Target, Transaction};
-use crate::model::{LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition};
+use crate::model::{
+    LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition,
+    mutation::{self, Mutation},
+};
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
 use forgive::forgives;
 use std::collections::{BTreeMap, BTreeSet};
@@ -336,8 +339,10 @@ impl<'a> Member<'a> {
             }
         }
         // A transactional offset commit without a member is taken by brokers even while the group has members.
-        let member =
-            self.consumer.membership().filter(|member| member.generation >= 0 && !member.member.is_empty());
+        let member = self.consumer.membership().filter(|member| {
+            (member.generation >= 0 && !member.member.is_empty())
+                || mutation::is(Mutation::MembershipUnchecked)
+        });
         let member =
             member.ok_or_else(|| Failure::new(Reaction::Rejoin, "not a member of the group any more"))?;
         transactions.send_offsets(moved, &member).await?;

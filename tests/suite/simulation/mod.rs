@@ -6,6 +6,7 @@
 
 mod case;
 mod contract;
+mod exhaustive;
 mod format;
 mod history;
 mod lake;

@@ -101,6 +101,17 @@ fn checked(targets: u32, is_wall: bool) -> Topology {
     found.clone()
 }
 
+/// A few records of so many tenants in turn, and a topology under which every batch that is read becomes a chunk.
+pub(super) fn small_lake(records: u64, tenants: u64) -> (Arc<Topology>, Vec<Vec<u8>>) {
+    let mut topology = checked(1, false);
+    topology.lake.roll_bytes = 1;
+    let event = |number: u64| {
+        let (at, tenant) = (instant(START + 7), TENANTS[(number % tenants) as usize]);
+        format!(r#"{{"id":"e{number}","at":"{at}","tenant":"{tenant}","kind":"seen"}}"#).into_bytes()
+    };
+    (Arc::new(topology), (0..records).map(event).collect())
+}
+
 /// Makes one record after the other.
 #[derive(Debug)]
 pub(super) struct Workload {
