@@ -46,11 +46,21 @@ impl Store {
     ) -> Result<Created, Stop> {
         let created = self.objects.create(&chain.path(&self.prefix, key), body).await?;
         if mutation::is(Mutation::PlansPipelined) && matches!(key, ControlKey::Plan(_)) {
-            for (key, body) in self.late.take() {
-                self.objects.create(&key, body).await?;
-            }
+            self.write_late().await?;
         }
         Ok(created)
+    }
+
+    /// A mutation: the files of a plan are written behind the next plan, or when nothing comes.
+    pub(super) async fn write_late(&self) -> Result<(), Stop> {
+        for (key, body) in self.late.take() {
+            self.objects.create(&key, body).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_late(&self) -> bool {
+        !self.late.borrow().is_empty()
     }
 
     pub(super) async fn create_file(&self, key: &str, body: Vec<u8>) -> Result<Created, Stop> {

@@ -9,15 +9,14 @@
 //! ```
 //!
 //! A worker knows only what it was told. So two ways of getting somewhere are the same if the store is, and both workers
-//! were told the same since they were started: such a state is entered once. Each state is reached by playing its
+//! were told the same since they were started, or since they sealed their last chunk: such a state is entered once. Each state is reached by playing its
 //! choices again from the start.
 
 mod ports;
 mod world;
 
 use std::collections::BTreeSet;
-use thalweg::lake::Rows;
-use world::{Choice, Limits, World};
+use world::{Choice, Limits, Start, World};
 
 /// What became of a whole search.
 #[derive(Debug)]
@@ -37,8 +36,9 @@ fn search(limits: Limits) -> Searched {
     let mut searched = Searched { states: 0, ends: 0, choices: 0, wrong: None };
     let mut known: BTreeSet<u128> = BTreeSet::new();
     let mut open: Vec<Vec<Choice>> = vec![Vec::new()];
+    let start = Start::new(limits);
     while let Some(mut way) = open.pop() {
-        let mut world = World::new(limits, Box::new(|| std::rc::Rc::new(Rows)));
+        let mut world = World::new(&start);
         for &choice in &way {
             world.act(choice);
         }
@@ -51,6 +51,9 @@ fn search(limits: Limits) -> Searched {
                 break;
             }
             searched.states += 1;
+            if searched.states.is_multiple_of(10_000) {
+                println!("{limits:?}: {} states so far", searched.states);
+            }
             assert!(searched.states < STATES_MAX, "{limits:?} is no small model: {searched:?}");
             let choices = world.choices();
             searched.choices += choices.len();

@@ -2,18 +2,17 @@
 //! worker's own, is answered at once.
 
 use super::super::workload::START;
-use super::world::{Late, Next, RECORDS, Shared};
+use super::world::{INCARNATION, Late, Next, RECORDS, Shared};
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::future::poll_fn;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use thalweg::model::{
-    CommittedOffset, Incarnation, LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Source, Topic,
-    TopicPartition,
+    CommittedOffset, LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Source, Topic, TopicPartition,
 };
 use thalweg::port::{
     Clock, Consumer, Created, Ends, Failure, Isolation, Log, Membership, Objects, Pending, Polled, Producer,
@@ -22,7 +21,7 @@ use thalweg::port::{
 
 type World = Rc<RefCell<Shared>>;
 
-const SOURCE: Source = Source { incarnation: Incarnation(7), partition: Partition(0) };
+const SOURCE: Source = Source { incarnation: INCARNATION, partition: Partition(0) };
 
 /// Waits until this worker's call is chosen, does it, and notes what the worker is told.
 async fn turn<T: Debug>(
@@ -58,7 +57,13 @@ pub(super) struct SmallObjects {
 impl Objects for SmallObjects {
     fn create<'a>(&'a self, key: &'a str, body: Vec<u8>) -> Pending<'a, Created> {
         Box::pin(async move {
+            let worker = self.worker;
             let create = |shared: &mut Shared, delays| {
+                if key.ends_with(".plan") {
+                    let mut proposed = DefaultHasher::new();
+                    body.hash(&mut proposed);
+                    shared.sides[worker].proposed = Some(proposed.finish());
+                }
                 if delays {
                     shared.late = Some(Late::Create(key.to_owned(), body));
                     return Created::Unknown;
@@ -73,9 +78,11 @@ impl Objects for SmallObjects {
     fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Option<Vec<u8>>> {
         Box::pin(async move {
             let read = |shared: &mut Shared, _| shared.objects.get(key).cloned();
-            // What is there stays as it is: nothing that others do comes between.
-            let is_there = self.shared.borrow().objects.contains_key(key);
-            let next = if is_there { Next::Own } else { Next::Read };
+            // What is there stays as it is, and what nobody ever creates here stays away.
+            let is_settled = self.shared.borrow().objects.contains_key(key)
+                || key.contains("/cp/")
+                || key.ends_with(".lost");
+            let next = if is_settled { Next::Own } else { Next::Read };
             Ok(turn(&self.shared, self.worker, next, read).await)
         })
     }
@@ -188,13 +195,17 @@ impl Consumer for Member {
         Box::pin(async move {
             let commit = |shared: &mut Shared, delays| {
                 match delays {
-                    true => shared.late = Some(Late::Commit(offset.next.0, offset.metadata)),
-                    false => shared.commit(offset),
+                    true => shared.late = Some(Late::Commit(offset.next.0, offset.metadata.clone())),
+                    false => shared.commit(offset.clone()),
                 }
                 !delays
             };
+            let next = offset.next;
             match turn(&self.shared, self.worker, Next::Write, commit).await {
-                true => Ok(()),
+                true => {
+                    self.shared.borrow_mut().sides[self.worker].has_sealed(next);
+                    Ok(())
+                }
                 false => Err(Failure::new(Reaction::Retry, "the answer to an offset commit was lost")),
             }
         })

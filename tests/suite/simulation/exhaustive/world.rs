@@ -12,13 +12,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Waiting, Poll, Waker};
-use thalweg::lake::Format;
-use thalweg::model::{CommittedOffset, NextOffset, Partition};
+use thalweg::lake::Rows;
+use thalweg::model::{CommittedOffset, Incarnation, NextOffset, Partition};
 use thalweg::topology::Topology;
 use thalweg::worker::{Context, Control, Settings, lake};
 
 /// Records of the raw log: two chunks of two, or of three and one.
 pub(super) const RECORDS: u64 = 4;
+pub(super) const INCARNATION: Incarnation = Incarnation(7);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -63,7 +64,18 @@ pub(super) struct Side {
     pub(super) may_go: bool,
     /// All that it was told since it was started.
     pub(super) told: DefaultHasher,
+    /// The plan that it proposed for its slot.
+    pub(super) proposed: Option<u64>,
     pub(super) now: i64,
+}
+
+impl Side {
+    /// What it was told before decides nothing any more: it goes on behind the plan that stands, and whether that
+    /// is its own can be seen.
+    pub(super) fn has_sealed(&mut self, next: NextOffset) {
+        self.told = DefaultHasher::new();
+        (next.0, self.proposed.take()).hash(&mut self.told);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -99,7 +111,6 @@ impl Shared {
 }
 
 type Life = Pin<Box<dyn Future<Output = ()>>>;
-type Formats = Box<dyn Fn() -> Rc<dyn Format>>;
 
 pub(super) struct World {
     shared: Rc<RefCell<Shared>>,
@@ -107,29 +118,46 @@ pub(super) struct World {
     left: Limits,
     judge: Judge,
     judged: usize,
-    raw: Raw,
-    topology: Arc<Topology>,
-    formats: Formats,
+    start: Rc<Start>,
+    /// Whose call was the last choice, if it changed nothing that others see.
+    idle: Option<usize>,
 }
 
-impl World {
-    pub(super) fn new(left: Limits, formats: Formats) -> World {
-        let (topology, values) = small_lake(RECORDS, left.files);
+/// What every way begins with.
+pub(super) struct Start {
+    limits: Limits,
+    raw: Raw,
+    values: Vec<Vec<u8>>,
+    topology: Arc<Topology>,
+}
+
+impl Start {
+    pub(super) fn new(limits: Limits) -> Rc<Start> {
+        let (topology, values) = small_lake(RECORDS, limits.files);
         let mut raw = Raw::new(1);
         for (offset, value) in (0..).zip(&values) {
             raw.add(0, offset, value.clone(), 0);
         }
-        let delays_left = left.delays;
-        let shared = Rc::new(RefCell::new(Shared { values, delays_left, ..Shared::default() }));
+        Rc::new(Start { limits, raw, values, topology })
+    }
+}
+
+impl World {
+    /// The chain has begun, and nothing else is there.
+    pub(super) fn new(start: &Rc<Start>) -> World {
+        let left = start.limits;
+        let mut shared =
+            Shared { values: start.values.clone(), delays_left: left.delays, ..Shared::default() };
+        shared.create(&format!("_control/v1/raw/{:032x}/p0/genesis", INCARNATION.0), br#"{"s":0}"#.to_vec());
+        let shared = Rc::new(RefCell::new(shared));
         let mut world = World {
             shared,
             lives: [None, None],
             left,
             judge: Judge::default(),
             judged: 0,
-            raw,
-            topology,
-            formats,
+            start: start.clone(),
+            idle: None,
         };
         (0..2).for_each(|worker| world.start(worker));
         world
@@ -140,17 +168,16 @@ impl World {
         let control = Arc::new(Control::default());
         control.set_goal(BTreeMap::from([(Partition(0), NextOffset(RECORDS))]));
         let context = Context {
-            topology: self.topology.clone(),
+            topology: self.start.topology.clone(),
             log: Rc::new(SmallLog { shared: self.shared.clone(), worker }),
             objects: Rc::new(SmallObjects { shared: self.shared.clone(), worker }),
             clock: Rc::new(Clockwork { shared: self.shared.clone(), worker }),
             settings: Settings::default(),
             control,
         };
-        let format = (self.formats)();
         self.lives[worker] = Some(Box::pin(async move {
             // Whoever fails is started again by a crash, which is another choice.
-            drop(lake::run(context, format).await);
+            drop(lake::run(context, Rc::new(Rows)).await);
         }));
         self.poll(worker);
     }
@@ -172,7 +199,8 @@ impl World {
             if self.left.delays > 0 && shared.sides[worker].next == Some(Next::Write) {
                 choices.push(Choice::Delay(worker));
             }
-            if self.left.crashes > 0 {
+            // Dying before a call that nobody else sees is the same as dying behind it.
+            if self.left.crashes > 0 && self.idle != Some(worker) {
                 choices.push(Choice::Crash(worker));
             }
         }
@@ -191,11 +219,13 @@ impl World {
                 self.go(worker, true);
             }
             Choice::Crash(worker) => {
+                self.idle = None;
                 self.left.crashes -= 1;
                 self.lives[worker] = None;
                 self.start(worker);
             }
             Choice::Land => {
+                self.idle = None;
                 let mut shared = self.shared.borrow_mut();
                 match shared.late.take() {
                     Some(Late::Create(key, body)) => drop(shared.create(&key, body)),
@@ -209,6 +239,7 @@ impl World {
     }
 
     fn go(&mut self, worker: usize, delays: bool) {
+        self.idle = (self.shared.borrow().sides[worker].next == Some(Next::Read)).then_some(worker);
         {
             let mut shared = self.shared.borrow_mut();
             shared.sides[worker].may_go = true;
@@ -229,7 +260,7 @@ impl World {
             let mut hash = DefaultHasher::new();
             salt.hash(&mut hash);
             for (side, life) in shared.sides.iter().zip(&self.lives) {
-                (side.told.finish(), life.is_some()).hash(&mut hash);
+                life.as_ref().map(|_| side.told.finish()).hash(&mut hash);
             }
             shared.objects.hash(&mut hash);
             shared.late.hash(&mut hash);
@@ -248,7 +279,7 @@ impl World {
     pub(super) fn judge(&mut self) -> Result<(), String> {
         let shared = self.shared.borrow();
         for key in &shared.history[self.judged..] {
-            self.judge.created(&self.raw, key, &shared.objects[key], self.judged as i64 + 1)?;
+            self.judge.created(&self.start.raw, key, &shared.objects[key], self.judged as i64 + 1)?;
             self.judged += 1;
         }
         self.judge.committed(0, shared.commits.iter().copied())
@@ -256,6 +287,6 @@ impl World {
 
     /// I4, once both are done.
     pub(super) fn judge_end(&self) -> Result<(), String> {
-        self.judge.ended(&self.raw)
+        self.judge.ended(&self.start.raw)
     }
 }
