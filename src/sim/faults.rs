@@ -134,7 +134,7 @@ impl Faults {
         // Zombies and crashes are what the protocols are about: off in one history of four only.
         let mut every = |most: u64| if chance.one_in(4) { 0 } else { chance.between(most / 10, most) };
         (faults.crash, faults.pause) = (every(600), every(600));
-        (faults.replace, faults.rebalance) = (every(1500), every(1000));
+        (faults.replace, faults.rebalance) = (every(500), every(1000));
         faults.slow_micros = chance.between(10_000, 4_000_000);
         faults.pause_micros = chance.between(1_000_000, 60_000_000);
         faults.commit_forgotten = if chance.one_in(4) { 3 } else { 0 };

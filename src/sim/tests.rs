@@ -299,7 +299,9 @@ fn a_client_that_was_expelled_names_a_hollow_membership_before_it_hears_of_it() 
         Box::pin(async move {
             let mut consumer = handles.log.consumer(Role::Aggregate);
             while !matches!(news(&mut *consumer).await, Polled::Assigned(_)) {}
-            handles.clock.sleep(Duration::from_secs(5)).await;
+            for _ in 0..50 {
+                handles.clock.sleep(Duration::from_millis(100)).await;
+            }
             *heard.borrow_mut() = Some(consumer.membership());
             handles.clock.sleep(Duration::from_secs(600)).await;
             Ok(())

@@ -397,14 +397,18 @@ impl World {
         self.state.borrow_mut().log(at).expire(to.0);
     }
 
-    /// An unclean election: acknowledged records are gone, from `to` on or from where nobody has read them yet.
-    /// Says how many.
+    /// An unclean election: acknowledged records are gone, from `to` on. Says how many.
     pub fn truncate(&mut self, at: TopicPartition, to: NextOffset) -> usize {
         let mut state = self.state.borrow_mut();
         let log = state.log(at);
         let before = log.entries.len();
-        log.truncate(to.0.max(log.read_below));
+        log.truncate(to.0);
         before - log.entries.len()
+    }
+
+    /// Nobody has read what stands here or behind it.
+    pub fn read_below(&self, at: TopicPartition) -> NextOffset {
+        NextOffset(self.state.borrow_mut().log(at).read_below)
     }
 
     /// An operator's hand: sets a group's position, or forgets it.

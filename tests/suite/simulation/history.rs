@@ -8,13 +8,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use thalweg::model::{Incarnation, LogTime, NextOffset, Partition, Role, Topic, TopicPartition};
+use thalweg::model::{Incarnation, LogTime, Partition, Role, Topic, TopicPartition};
 use thalweg::port::{Failure, Reaction};
 use thalweg::sim::{Faults, Handles, Seed, Shape, Task, World};
 use thalweg::worker::{Context, Control, Outcome, Settings, aggregate, lake as lake_role, route};
 
 /// One history in so many loses acknowledged records of hop one.
-const TRUNCATES: u64 = 16;
+const TRUNCATES: u64 = 8;
 /// One history in so many is a large one.
 const LARGE: u64 = 100;
 
@@ -122,6 +122,14 @@ impl History {
         }
     }
 
+    /// Runs on until this holds, for at most 300 s.
+    pub(super) fn settle(&mut self, is_done: impl Fn(&History) -> bool) -> bool {
+        (0..300).any(|_| {
+            self.world.run_for(Duration::from_secs(1));
+            is_done(self)
+        })
+    }
+
     /// An unclean election takes acknowledged records that nobody has read yet (R5): on record for ever is only that
     /// they are missing.
     fn truncate(&mut self, chance: &mut Seed) {
@@ -130,7 +138,7 @@ impl History {
         }
         let partition = Partition(chance.below(self.setting.targets.into()) as u32);
         let at = TopicPartition { topic: Topic::Repartition, partition };
-        self.lost = self.world.truncate(at, NextOffset(0));
+        self.lost = self.world.truncate(at, self.world.read_below(at));
     }
 
     fn is_done(&self) -> bool {
@@ -176,7 +184,7 @@ impl History {
 
     /// Where nothing is taken from log or store nobody who is alive may stand halted. (A zombie may halt over what
     /// the cleaner took meanwhile, until it hears that it is one.)
-    fn halted(&self) -> Option<String> {
+    pub(super) fn halted(&self) -> Option<String> {
         let controls = self.lives.controls.borrow();
         let alive = controls.iter().filter(|control| Arc::strong_count(control) > 1);
         alive.flat_map(|control| control.halts()).next().map(|halt| format!("{halt:?}"))
@@ -233,10 +241,7 @@ pub(super) fn run(case: &Case, broken: &dyn Fn(&mut Faults)) -> (History, Result
     history.start_workers(&mut chance);
     history.send(&mut chance);
     history.world.heal();
-    let is_finished = (0..300).any(|_| {
-        history.world.run_for(Duration::from_secs(1));
-        history.is_done() || history.is_halted_by_loss()
-    });
+    let is_finished = history.settle(|history| history.is_done() || history.is_halted_by_loss());
     let halted = history.halted().filter(|_| !history.is_halted_by_loss()).map_or(Ok(()), Err);
     // A wrong row says more than "not finished".
     let judged = halted.and_then(|()| history.judge());

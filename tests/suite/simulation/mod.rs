@@ -3,6 +3,35 @@
 //! `SEED=n` replays one history, `SEEDS=n` runs so many (2,000 without it); those that once failed stand in
 //! `tests/seeds.txt` and run first. The judges know only what was sent. When the faults stop, all must finish.
 //! A history that fails is made smaller before it is told: see [`case`].
+//!
+//! Which invariant is looked at where, and when:
+//!
+//! | invariant | where | when |
+//! |---|---|---|
+//! | I1 metrics conserve | `metrics::Latest::check_all`, `target::Walk::is_complete`, `metrics::check_set_aside` | at every position row; at the end |
+//! | I2 right at its own position | `metrics::check_row` | every row that was ever visible |
+//! | I3 positions do not go back | `metrics::check_order` | every row |
+//! | I4 the lake is the log | `lake::add_file`, `lake::Judge::ended` | every file; at the end |
+//! | I5 never a duplicate | `lake::add_file` | every file, in the order of creates |
+//! | I6 objects never change | `sim::store` (a violation), `lake::Judge::created` | every create |
+//! | I7 one plan per slot, no gap, no overlap | `lake::add_control`, `lake::check_chain` | every plan |
+//! | I8 no data without a plan | `lake::add_file` | every file |
+//! | I9 offsets never pass visibility | `lake::Judge::committed` | every offset commit, at its time |
+//! | I10 the commit record is the position | `metrics::check_commits` | every offset commit of `aggregate` |
+//! | I11 restore is complete | its failure shows as I1, I2 or a halt: "restore to the last stable offset" in `tests/mutations.md` | |
+//! | I12 no unfenced commit | `sim::transactions` (a violation) | every offset sent with a transaction |
+//! | I13 epoch hygiene | `sim::transactions` (a violation) | every begin |
+//! | I14 an abort leaves no trace | its failure shows as I2: `OverlayKept` | |
+//! | I15 replay determinism | `replay` | one history in eight |
+//! | I16 bounded stall | `history::run` | 300 s after the faults |
+//! | I17 confinement | `lake::check_key`, `lake::add_control` | every row |
+//! | I18 bounded growth | not here: memory and caps are unit tests of `aggregate` and runs of the program | |
+//! | I20 nothing is deleted or overwritten | `port::Objects` has no call for it; `sim::store` (a violation) | every create |
+//! | I21 hop one delivers once, in order | `target::Walk::block` and `step` | every record of hop one |
+//! | I22 nothing before a plan is unfinished | `lake::add_control` | every plan |
+//! | I23 units are whole | `target::Walk::unit` | every unit |
+//! | I24 a restart decides as before | `metrics::check_position`, `check_set_aside` | every position row; at the end |
+//! | I25 a halt is never a loss | `history::History::is_halted_by_loss`: up to a named halt all is right; its runbook is driven in `reroute` and `cutover` | one history in eight loses records |
 
 mod case;
 mod contract;
@@ -16,6 +45,7 @@ mod oracle;
 mod replay;
 mod story;
 mod target;
+mod truncation;
 mod workload;
 
 use case::Case;

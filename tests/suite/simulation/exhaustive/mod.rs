@@ -100,7 +100,7 @@ fn every_schedule_of_two_workers_leaves_every_row_once() {
 
 #[cfg(feature = "mutations")]
 #[test]
-fn the_search_finds_what_is_wrong() {
+fn mutations_are_found_by_the_search() {
     use thalweg::model::mutation::{Mutation, mutate};
 
     let all = [
