@@ -44,8 +44,8 @@ impl SimTransactions {
     fn append(&self, to: TopicPartition, record: OutRecord) -> Result<(), Failure> {
         let mut state = self.wire.state();
         self.check_epoch(&state)?;
-        let State { chance, faults, .. } = &mut *state;
-        if chance.per_mille(faults.transaction_send) {
+        let rate = state.faults.transaction_send;
+        if state.strikes(rate) {
             return Err(self.refused("a record"));
         }
         state.append_open(&self.id, to, record);
@@ -63,7 +63,7 @@ impl Transactions for SimTransactions {
             self.wire.hop().await;
             let mut state = self.wire.state();
             self.check_epoch(&state)?;
-            if self.needs_new_epoch {
+            if self.needs_new_epoch && !state.faults.transaction_epochs {
                 state.violation(format!("I13: `{}` began again in epoch {}", self.id, self.epoch));
             }
             state.transaction_begun(&self.id, self.epoch);
@@ -106,8 +106,8 @@ impl Transactions for SimTransactions {
             {
                 let mut state = self.wire.state();
                 self.check_epoch(&state)?;
-                let State { chance, faults, .. } = &mut *state;
-                if chance.per_mille(faults.transaction_send) {
+                let rate = state.faults.transaction_send;
+                if state.strikes(rate) {
                     return Err(self.refused("offsets"));
                 }
                 if offsets.is_empty() {
@@ -138,25 +138,28 @@ impl Transactions for SimTransactions {
             let ended = {
                 let mut state = self.wire.state();
                 self.check_epoch(&state)?;
-                let State { chance, faults, .. } = &mut *state;
-                if chance.per_mille(faults.transaction_refused) {
+                let rate = state.faults.transaction_refused;
+                if state.strikes(rate) {
                     return Err(self.refused("commit"));
                 }
-                if chance.per_mille(faults.transaction_unknown) {
-                    if chance.one_in(2) {
+                let rate = state.faults.transaction_unknown;
+                if state.strikes(rate) {
+                    if state.chance.one_in(2) {
                         state.end(&self.id, true);
                     }
                     self.needs_new_epoch = true;
                     return Err(failure(Reaction::Rejoin, "the answer to a commit was lost"));
                 }
-                let is_tainted = chance.per_mille(faults.transaction_tainted);
+                let rate = state.faults.transaction_tainted;
+                let is_tainted = state.strikes(rate);
                 state.end(&self.id, true);
                 if is_tainted {
                     // The copy is a retry of the commit, or the abort of a client that had given up.
                     let commit = state.chance.one_in(2);
-                    state.end_again_later(&self.id, commit);
+                    state.end_again_later(&self.id, self.epoch, commit);
                     self.needs_new_epoch = true;
                 }
+                self.epoch = state.epoch_of(&self.id);
                 if is_tainted { Ended::Tainted } else { Ended::Clean }
             };
             self.wire.hop().await;
@@ -172,10 +175,11 @@ impl Transactions for SimTransactions {
                 self.check_epoch(&state)?;
                 state.end(&self.id, false);
                 self.needs_new_epoch = true;
-                let State { chance, faults, .. } = &mut *state;
-                if chance.per_mille(faults.transaction_late_abort) {
-                    state.end_again_later(&self.id, false);
+                let rate = state.faults.transaction_late_abort;
+                if state.strikes(rate) {
+                    state.end_again_later(&self.id, self.epoch, false);
                 }
+                self.epoch = state.epoch_of(&self.id);
             }
             self.wire.hop().await;
             Ok(())
