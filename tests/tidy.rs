@@ -323,6 +323,45 @@ fn the_reference_names_every_reason_of_refusal() {
     nothing_of(missing.map(|reason| format!("docs/topology.md does not name `{reason}`")).collect());
 }
 
+/// `docs/faults.md`: every fault has its row, every test that it names is there, and so is every place to die at.
+#[test]
+fn the_page_of_faults_names_every_fault_and_only_tests_that_there_are() {
+    let page = fs::read_to_string(root().join("docs/faults.md")).expect("docs/faults.md is there");
+    let rust = texts().into_iter().filter(|(path, _)| path.ends_with(".rs") && !path.starts_with("benches"));
+    let code: String = rust.map(|(_, text)| text).collect();
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| F")).collect();
+    let mut findings = Vec::new();
+
+    // A sentence has more than three words; a name of anything else has fewer.
+    let tests = named.iter().filter(|name| name.matches('_').count() > 3 && !name.contains(['/', ' ', '.']));
+    findings.extend(
+        tests
+            .filter(|name| !code.contains(&format!("fn {name}(")))
+            .map(|name| format!("no test is named {name}")),
+    );
+    let ids = (1..=48).map(|number| format!("F{number:02}")).chain(["F29b".into(), "F29c".into()]);
+    for id in ids {
+        let of_id =
+            |row: &&&str| row.split('|').nth(1).is_some_and(|ids| ids.split(',').any(|own| own.trim() == id));
+        let found = rows.iter().filter(of_id).count();
+        if found != 1 {
+            findings.push(format!("{id} has {found} rows"));
+        }
+    }
+    let is_said = |row: &&&str| row.contains('`') || row.contains("_Not ");
+    findings
+        .extend(rows.iter().filter(|row| !is_said(row)).map(|row| format!("no test and no reason: {row}")));
+    let points = thalweg::model::failpoint::Failpoint::ALL.map(|point| format!("{point:?}"));
+    findings.extend(
+        points
+            .iter()
+            .filter(|point| !named.contains(&point.as_str()))
+            .map(|point| format!("{point} is not named")),
+    );
+    nothing_of(findings);
+}
+
 /// A line of the README without its comment.
 fn command(line: &str) -> &str {
     line.split(" #").next().unwrap_or(line).trim()

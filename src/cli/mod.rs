@@ -21,6 +21,8 @@ mod describe;
 mod doctor;
 mod exit;
 mod explain;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod files;
 mod generate;
 #[cfg(all(feature = "kafka", feature = "s3"))]
@@ -47,6 +49,8 @@ mod topic;
 mod topics;
 mod verify;
 mod when;
+#[cfg(debug_assertions)]
+mod wrong_clock;
 
 use args::Verb;
 use clap::Parser;

@@ -10,6 +10,11 @@ use crate::worker::Settings;
 use std::sync::Arc;
 
 pub(super) fn run(arguments: &Run) -> Result<(), Exit> {
+    #[cfg(debug_assertions)]
+    {
+        super::failpoint::arm()?;
+        super::wrong_clock::set()?;
+    }
     let topology = files::load(&arguments.topology)?;
     let start = when::start(&arguments.start)?;
     let roles = roles(&arguments.roles);

@@ -49,5 +49,8 @@ pub mod a_new_value_is_null_until_it_is_whole {}
 #[doc = include_str!("0015-an-emptied-log-is-no-first-start.md")]
 pub mod an_emptied_log_is_no_first_start {}
 
+#[doc = include_str!("0016-failpoints-in-debug-builds.md")]
+pub mod failpoints_in_debug_builds {}
+
 #[doc = include_str!("0017-tokens-for-msk-are-signed-here.md")]
 pub mod tokens_for_msk_are_signed_here {}

@@ -2,7 +2,7 @@
 
 use super::native::NativeError;
 use super::token::Wrong;
-use crate::model::{NextOffset, TopicPartition};
+use crate::model::{NextOffset, Partition, TopicPartition};
 use crate::port::{Failure, Reaction};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -35,6 +35,9 @@ pub enum Error {
 
     #[error("the brokers did not answer in time: {0}")]
     Silent(String),
+
+    #[error("{topic} has partition {partition}, and not every broker knows it yet ({text})")]
+    Disagreed { topic: String, partition: Partition, text: String },
 
     #[error("{0}")]
     Misuse(&'static str),
@@ -77,7 +80,7 @@ impl Error {
             Error::Call { is_fatal: true, .. } | Error::NotAMember => Reaction::Rejoin,
             Error::Call { code: Some(code), .. } => reaction(*code),
             Error::Keys { reaction, .. } => *reaction,
-            Error::Call { code: None, .. } | Error::Silent(_) => Reaction::Retry,
+            Error::Call { code: None, .. } | Error::Silent(_) | Error::Disagreed { .. } => Reaction::Retry,
             Error::Settings(_)
             | Error::Refused { .. }
             | Error::Token { .. }
@@ -126,6 +129,11 @@ fn reaction(code: Code) -> Reaction {
         | Code::MessageSizeTooLarge => Reaction::Halt,
         _ => Reaction::Retry,
     }
+}
+
+/// No such topic, or no such partition, as far as whoever says it knows.
+pub(super) fn is_unknown(code: Code) -> bool {
+    matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
 }
 
 /// The library mends these itself, and tells of them all the same.

@@ -1,7 +1,7 @@
 //! Reading a log without being a member of any group.
 
 use super::consumer::{committed, one};
-use super::error::{Error, is_passing};
+use super::error::{Error, is_passing, is_unknown};
 use super::native::{self, Item, topic_id};
 use super::ready;
 use super::settings::Settings;
@@ -73,11 +73,21 @@ impl Reader {
                 self.uncommitted.as_ref().expect("made above")
             }
         };
-        let ends = client.ends(&name, at.partition, wait);
-        let (first, next) = ends.map_err(|error| {
-            Error::native(format!("ask for the ends of {name} partition {}", at.partition), error)
-        })?;
-        Ok(Ends { first: NextOffset(first), next: NextOffset(next) })
+        match client.ends(&name, at.partition, wait) {
+            Ok((first, next)) => Ok(Ends { first: NextOffset(first), next: NextOffset(next) }),
+            Err(error) if is_unknown(error.code) && self.is_there(at) => {
+                Err(Error::Disagreed { topic: name, partition: at.partition, text: error.text })
+            }
+            Err(error) => {
+                Err(Error::native(format!("ask for the ends of {name} partition {}", at.partition), error))
+            }
+        }
+    }
+
+    /// What brokers say of the topic itself. While one of them comes back, the client's list of leaders may miss some
+    /// partitions of a topic that has them all.
+    fn is_there(&mut self, at: TopicPartition) -> bool {
+        self.facts_now(at.topic).is_ok_and(|facts| at.partition.0 < facts.partitions)
     }
 
     fn read_now(

@@ -8,6 +8,7 @@ mod batch;
 mod block;
 mod block_writer;
 mod event;
+pub mod failpoint;
 mod key;
 mod limits;
 pub mod mutation;

@@ -63,6 +63,9 @@ metrics! {
     READ_LAG_SECONDS = Gauge "thalweg_read_lag_seconds" in "seconds" by ["role", "partition"],
         "How long ago the log took the newest record that was read, while there are others behind it; 0 at the end. To \
          scale and to alert on";
+    READ_BLOCKED_OFFSETS = Gauge "thalweg_read_blocked_offsets" in "offsets" by ["role", "partition"],
+        "Offsets that nobody may read yet, because somebody's open transaction stands before them; no lag counts them. Above 0 \
+         for longer than that producer's transaction time-out: it left one behind, and a person has to abort it";
     UNCOMMITTED_OFFSETS = Gauge "thalweg_uncommitted_offsets" in "offsets" by ["role", "partition"],
         "Read, and below no commit yet: what the next owner would read again. A saw-tooth for `lake`, as long as a chunk";
     COMMITTED_OFFSET = Gauge "thalweg_committed_offset" in "offsets" by ["role", "partition"],

@@ -69,9 +69,9 @@ impl Board {
         }
     }
 
-    fn ends(&self, role: Role, partition: Partition, ends: Ends) {
+    fn ends(&self, role: Role, partition: Partition, ends: Ends, blocked: u64) {
         if let Some(held) = self.row(role).held.get_mut(&partition) {
-            held.ends = Some(ends);
+            (held.ends, held.blocked) = (Some(ends), blocked);
         }
     }
 }
@@ -106,6 +106,7 @@ fn tell_row(told: &mut Exposition, role: Role, row: &Row, now: LogTime) {
         let age = held.newest.map_or(0, |newest| now.0.saturating_sub(newest.0).max(0));
         told.set(&telemetry::READ_LAG_OFFSETS, &labels, lag);
         told.set(&telemetry::READ_LAG_SECONDS, &labels, if lag == 0 { 0.0 } else { seconds(age) });
+        told.set(&telemetry::READ_BLOCKED_OFFSETS, &labels, held.blocked);
         let committed = held.committed.unwrap_or(held.read);
         told.set(&telemetry::RETAINED_OFFSETS, &labels, committed.0.saturating_sub(ends.first.0));
     }
@@ -118,9 +119,12 @@ fn seconds(micros: i64) -> f64 {
 /// Asks where the partitions end that roles hold. Each is asked for once, whoever reads it.
 pub async fn measure(reader: &mut dyn Reader, board: &Board) -> Result<(), Failure> {
     for (at, roles) in board.held() {
+        let all = reader.ends(at, Isolation::ReadUncommitted).await?.next;
         // What nobody may read yet is nobody's lag.
         let ends = reader.ends(at, Isolation::ReadCommitted).await?;
-        roles.into_iter().for_each(|role| board.ends(role, at.partition, ends));
+        // Asked for first: a transaction that ends between the two is not there any more.
+        let blocked = all.0.saturating_sub(ends.next.0);
+        roles.into_iter().for_each(|role| board.ends(role, at.partition, ends, blocked));
     }
     *board.measured.lock().expect("no thread panics while it holds the time") = Some(Instant::now());
     Ok(())

@@ -65,6 +65,8 @@ pub(super) struct Held {
     /// When the log took the newest record that was read.
     pub(super) newest: Option<LogTime>,
     pub(super) ends: Option<Ends>,
+    /// Offsets between the last stable one and the log's end.
+    pub(super) blocked: u64,
 }
 
 #[derive(Debug)]

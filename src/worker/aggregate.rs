@@ -16,6 +16,7 @@ mod goal;
 
 use super::{Context, Counts, Halt, Outcome};
 use crate::aggregate::{Halt as Reason, Limits, Rebuilding, Restoring, Target, Transaction};
+use crate::model::failpoint::{self, Failpoint};
 use crate::model::{LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition};
 use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
 use forgive::forgives;
@@ -135,6 +136,7 @@ impl<'a> Member<'a> {
             Polled::Revoked(partitions) => {
                 self.commit().await?;
                 self.forget(&partitions);
+                failpoint::reached(Failpoint::AggregateRevoked);
                 self.consumer.release(&partitions).await
             }
             Polled::Lost(partitions) => {
@@ -226,6 +228,7 @@ impl<'a> Member<'a> {
     /// only compared with it.
     async fn restore(&mut self, partition: Partition) -> Result<(Target, NextOffset), Failure> {
         let halt = |reason: String| Failure::new(Reaction::Halt, reason);
+        failpoint::reached(Failpoint::AggregateRestoring);
         let committed = self.consumer.committed(partition).await?.map(|committed| committed.next);
         let restoring = self.read_state(partition).await?;
         let duplicates = restoring.duplicates_sources();
@@ -255,6 +258,7 @@ impl<'a> Member<'a> {
             }
             rebuilding.finish(&mut target);
         }
+        failpoint::reached(Failpoint::AggregateRestored);
         Ok((target, next.max(first)))
     }
 
@@ -271,6 +275,7 @@ impl<'a> Member<'a> {
                 let applied = restoring.apply(batch.key(record).unwrap_or_default(), batch.value(record));
                 applied.map_err(|error| Failure::new(Reaction::Halt, error))?;
             }
+            failpoint::reached(Failpoint::AggregateHalfRestored);
             at = self.moved_on(at, batch.next).await;
         }
         Ok(restoring)
@@ -287,9 +292,11 @@ impl<'a> Member<'a> {
 
     fn is_due(&self) -> bool {
         let settings = &self.context.settings;
-        let age = self.context.clock.now().0.saturating_sub(self.last_commit.0);
-        self.overlay_bytes >= settings.commit_bytes
-            || (age >= settings.commit_every.as_micros() as i64 && self.held.values().any(Held::is_behind))
+        let now = self.context.clock.now();
+        let age = now.0.saturating_sub(self.last_commit.0);
+        // A clock that was set back must not stop commits until it is there again.
+        let is_time = now < self.last_commit || age >= settings.commit_every.as_micros() as i64;
+        self.overlay_bytes >= settings.commit_bytes || (is_time && self.held.values().any(Held::is_behind))
     }
 
     /// One transaction over every partition that has moved. Returns once it is folded, or dropped.
@@ -307,6 +314,7 @@ impl<'a> Member<'a> {
         }
         match self.write(&moved).await {
             Ok(ended) => {
+                failpoint::reached(Failpoint::AggregateCommitted);
                 if ended == Ended::Tainted {
                     self.emit_again(&moved).await?;
                 }
@@ -324,8 +332,10 @@ impl<'a> Member<'a> {
     async fn write(&mut self, moved: &BTreeMap<Partition, NextOffset>) -> Result<Ended, Failure> {
         if self.transactions.is_none() {
             self.transactions = Some(self.context.log.transactions().await?);
+            failpoint::reached(Failpoint::AggregateProducerMade);
         }
         let transactions = self.transactions.as_mut().expect("made above");
+        failpoint::reached(Failpoint::AggregateBeginning);
         transactions.begin().await?;
         for (&partition, &next) in moved {
             let target = self.held.get_mut(&partition).and_then(|held| held.target.as_mut());
@@ -334,6 +344,7 @@ impl<'a> Member<'a> {
             for (topic, records) in self.transaction.in_order() {
                 transactions.send(TopicPartition { topic, partition }, records).await?;
             }
+            failpoint::reached(Failpoint::AggregateProduced);
         }
         // A transactional offset commit without a member is taken by brokers even while the group has members.
         let member =
@@ -341,6 +352,7 @@ impl<'a> Member<'a> {
         let member =
             member.ok_or_else(|| Failure::new(Reaction::Rejoin, "not a member of the group any more"))?;
         transactions.send_offsets(moved, &member).await?;
+        failpoint::reached(Failpoint::AggregateOffsetsSent);
         transactions.commit().await
     }
 
@@ -395,8 +407,10 @@ impl<'a> Member<'a> {
 
     async fn abort(&mut self) {
         if let Some(mut transactions) = self.transactions.take() {
+            failpoint::reached(Failpoint::AggregateAborting);
             // If it fails, the next producer's start aborts what is left open.
             let _ = transactions.abort().await;
+            failpoint::reached(Failpoint::AggregateAborted);
         }
     }
 }

@@ -20,6 +20,7 @@ mod tests;
 use super::{Context, Halt, Outcome};
 use crate::decode::Decoder;
 use crate::lake::{Format, Layout, Taken};
+use crate::model::failpoint::{self, Failpoint};
 use crate::model::{EventBatch, LogTime, NextOffset, Partition, RecordBatch, Role, Topic, TopicPartition};
 use crate::port::{Consumer, Failure, Isolation, Polled, Reaction, Reader};
 use held::{Held, Stage};
@@ -207,6 +208,7 @@ impl Lake {
         if buffering.take(&events, now) == Taken::Full {
             self.close(partition, Some(events));
         }
+        failpoint::reached(Failpoint::LakeBuffered);
     }
 
     /// Proposes the plan of what a partition holds; `rest` is what did not fit.

@@ -11,17 +11,18 @@
 //! dropped at any `await`: the next owner goes on from the last commit, and what it sends again is ignored.
 
 mod delivery;
+mod pace;
 mod start;
 
 use super::ends::is_empty_between;
 use super::{Context, Counts, Halt, Outcome};
 use crate::decode::Decoder;
-use crate::model::{
-    CommittedOffset, LogTime, NextOffset, Partition, RecordBatch, Role, Topic, TopicPartition,
-};
+use crate::model::failpoint::{self, Failpoint};
+use crate::model::{CommittedOffset, NextOffset, Partition, RecordBatch, Role, Topic, TopicPartition};
 use crate::port::{Consumer, Failure, Isolation, Polled, Reaction, Reader, TopicFacts};
 use crate::route::RoutePosition;
 use delivery::Deliveries;
+use pace::Pace;
 use start::Beginning;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -196,7 +197,10 @@ impl Router {
     async fn commit_all(&mut self, offsets: Vec<(Partition, CommittedOffset)>) -> Result<(), Failure> {
         for (partition, offset) in offsets {
             let next = offset.next;
-            match self.consumer.commit(partition, offset).await {
+            failpoint::reached(Failpoint::RouteCommitting);
+            let committed = self.consumer.commit(partition, offset).await;
+            failpoint::reached(Failpoint::RouteCommitted);
+            match committed {
                 Ok(()) => self.deliveries.session.committed(partition, next),
                 Err(failure) if failure.reaction == Reaction::Retry => {}
                 Err(failure) => return Err(failure),
@@ -474,26 +478,5 @@ impl Router {
 
     fn partitions_in(&self, stage: Stage) -> Vec<Partition> {
         self.held.iter().filter(|(_, found)| **found == stage).map(|(&partition, _)| partition).collect()
-    }
-}
-
-/// Something that is done again and again.
-struct Pace {
-    every: i64,
-    last: LogTime,
-}
-
-impl Pace {
-    fn new(every: Duration, now: LogTime) -> Self {
-        Pace { every: i64::try_from(every.as_micros()).unwrap_or(i64::MAX), last: now }
-    }
-
-    /// Whether it is time; then the next one counts from now. A clock that was set back must not stop it.
-    fn is_due(&mut self, now: LogTime) -> bool {
-        let is_due = now < self.last || now.0.saturating_sub(self.last.0) >= self.every;
-        if is_due {
-            self.last = now;
-        }
-        is_due
     }
 }

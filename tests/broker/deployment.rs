@@ -1,6 +1,7 @@
 //! A deployment of its own on some broker and store, run by the program itself.
+#![allow(dead_code, reason = "two test binaries include this, and none of them uses all of it")]
 
-use crate::contract::fresh;
+use crate::fresh;
 use crate::servers::{Kafka, S3};
 use serde_json::Value;
 use std::fmt::Write;
@@ -49,8 +50,7 @@ impl Deployment {
 
     /// With a raw topic that is there, and none of ours.
     pub(crate) fn with(kafka: &Kafka, store: &S3, shape: &Shape) -> Deployment {
-        let mut settings = fresh(&kafka.bootstrap()).settings().clone();
-        settings.deployment = format!("{}-program", settings.deployment);
+        let mut settings = fresh::settings(&kafka.bootstrap());
         // The topology names it; deployments of one broker share it no more than they share a test.
         settings.raw_topic = format!("{}.events", settings.deployment);
         let log = KafkaLog::new(settings);

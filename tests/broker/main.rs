@@ -7,18 +7,24 @@ mod away;
 mod bad_input;
 #[path = "../suite/block_on.rs"]
 mod block_on;
-mod chaos;
+mod clocks;
 mod containers;
 mod contract;
 mod cutover;
 mod deployment;
 mod doctor;
+mod exhausted;
+mod failpoints;
+mod foreign;
+mod fresh;
 mod group;
 mod iam;
 mod kafka;
 mod late;
 mod leaves_nothing;
+mod lines;
 mod load;
+mod moved;
 mod oauth;
 mod offsets;
 mod operations;
@@ -39,11 +45,10 @@ mod rights;
 mod river;
 mod s3;
 mod secured;
-#[path = "../real/seed.rs"]
-mod seed;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod store;
+mod store_trouble;
 mod support;
 mod tls;
 mod topics;

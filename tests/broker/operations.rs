@@ -103,7 +103,7 @@ impl Drop for Running {
 }
 
 /// Status and body.
-fn get(from: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn get(from: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(from).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {from}\r\n\r\n").as_bytes()).unwrap();

@@ -3,7 +3,8 @@
     poll.py EVENTS_GLOB REFUSED_GLOB STOP_FILE [EVERY_SECONDS]
 
 Until STOP_FILE appears, and once more after it: no coordinate is seen twice, rows only grow, no object changes or
-vanishes, every file is whole. Prints one JSON verdict; exit 1 if anything was wrong or nothing was seen.
+vanishes, every file is whole. Prints one JSON verdict; exit 1 if anything was wrong or nothing was seen. What would
+be the verdict so far stands in STOP_FILE.so-far.
 """
 
 import glob
@@ -82,15 +83,25 @@ class Watch:
         self.grew += rows > self.rows
         self.rows = rows
 
+    def so_far(self):
+        return {"polls": self.polls, "files": len(self.seen), "rows": self.rows, "grew": self.grew, "faults": self.faults}
+
     def verdict(self):
         if sum(self.counted.values()) != self.rows:
             self.faults.append(f"DuckDB counts {self.rows} rows, pyarrow {sum(self.counted.values())}")
-        return {"polls": self.polls, "files": len(self.seen), "rows": self.rows, "grew": self.grew, "faults": self.faults}
+        return self.so_far()
 
 
 def digest_of(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tell(what, path):
+    """Whoever reads it finds all of it or what was there before."""
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(what, file)
+    os.replace(path + ".part", path)
 
 
 def main():
@@ -100,6 +111,7 @@ def main():
     while not os.path.exists(stop):
         began = time.monotonic()
         watch.poll()
+        tell(watch.so_far(), stop + ".so-far")
         time.sleep(max(0.0, every - (time.monotonic() - began)))
     watch.poll(thorough=True)
     verdict = watch.verdict()

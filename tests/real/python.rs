@@ -1,5 +1,7 @@
 //! The virtual environment of the oracles: made once for each list of requirements, shared by all tests and runs.
 
+#![allow(dead_code, reason = "several test binaries include this, and none of them uses all of it")]
+
 use crate::servers::cached::{self, finished};
 use crate::servers::left_out::{left_out, needed};
 use std::path::{Path, PathBuf};

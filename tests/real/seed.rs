@@ -11,6 +11,10 @@ impl Seed {
         Seed(env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026))
     }
 
+    pub(crate) fn new(number: u64) -> Seed {
+        Seed(number)
+    }
+
     /// Of the first draw.
     pub(crate) fn number(&self) -> u64 {
         self.0

@@ -35,5 +35,5 @@ pub(crate) mod workdir;
 
 pub(crate) use kafka::{Kafka, Setup};
 pub(crate) use promlint::lint;
-pub(crate) use s3::{Answer, S3};
+pub(crate) use s3::{Answer, Asked, Fate, S3, StoreProxy};
 pub(crate) use trino::Trino;

@@ -1,5 +1,6 @@
-//! A proxy before one broker, which knows where Kafka's requests begin and end: a test may refuse one of them, or hold
-//! it back and let it go much later, when its sender has long given up. The broker advertises the proxy's port.
+//! A proxy before one broker, which knows where Kafka's requests begin and end: a test may refuse one of them, hold it
+//! back and let it go much later, when its sender has long given up, lose its answer, or cut the line before or behind it.
+//! The broker advertises the proxy's port.
 //!
 //! Promised: whatever is not judged passes unchanged and in order. Held: everything behind it on the same connection
 //! waits with it, as on a slow line.
@@ -13,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) const PRODUCE: i16 = 0;
+pub(crate) const OFFSET_COMMIT: i16 = 8;
 pub(crate) const END_TXN: i16 = 26;
 pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
 pub(crate) const INIT_PRODUCER_ID: i16 = 22;
@@ -31,6 +33,12 @@ pub(crate) enum Act {
     /// Of a produce request: the same, and then it is answered with this error, and nothing of it is written. What is
     /// behind it passes.
     Refuse(Gate, i16),
+    /// The line ends before it.
+    Cut,
+    /// The broker takes it, and the line ends in place of its answer.
+    CutBehind,
+    /// The broker takes it, and its answer is lost. What comes behind it is answered.
+    Lose,
 }
 
 type Judge = dyn Fn(&Request<'_>) -> Act + Send + Sync;
@@ -83,6 +91,11 @@ impl Gate {
         drop(self.0.1.wait_timeout_while(state, patience, |state| !state.is_open));
     }
 
+    /// Whether the broker has answered to what was held.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.state().answer.is_some()
+    }
+
     fn answer(&self, answer: &[u8]) {
         self.state().answer = Some(answer.to_vec());
         self.0.1.notify_all();
@@ -116,6 +129,8 @@ impl Request<'_> {
         let version = i16::from_be_bytes([self.body[2], self.body[3]]);
         match self.api() {
             PRODUCE => version >= 9,
+            OFFSET_COMMIT => version >= 8,
+            TXN_OFFSET_COMMIT => version >= 3,
             END_TXN => version >= 3,
             SASL_AUTHENTICATE => version >= 2,
             api => panic!("nobody has asked for the fields of {api}"),
@@ -170,6 +185,22 @@ impl Request<'_> {
     pub(crate) fn proving(&self, proof: &str) -> Vec<u8> {
         let length = (proof.len() as u32).to_be_bytes();
         [&self.body[..self.fields()], &length, proof.as_bytes()].concat()
+    }
+
+    /// Of a plain offset commit: whose.
+    pub(crate) fn group(&self) -> String {
+        let (at, end) = (self.fields(), self.behind_text(self.fields()).0);
+        let prefix = if self.is_flexible() { 1 } else { 2 };
+        String::from_utf8_lossy(&self.body[at + prefix..end]).into_owned()
+    }
+
+    /// Of the end of a transaction, or of its offsets: the producer's epoch, behind its id.
+    pub(crate) fn epoch(&self) -> i16 {
+        let mut at = self.behind_text(self.fields()).0;
+        if self.api() == TXN_OFFSET_COMMIT {
+            at = self.behind_text(at).0;
+        }
+        i16::from_be_bytes([self.body[at + 8], self.body[at + 9]])
     }
 
     /// Brokers refuse two acknowledgements at once, whatever else is in the request.
@@ -227,6 +258,8 @@ enum Answer {
     /// Without the header, which is so long.
     Tell(Gate, usize),
     Refuse(i16),
+    Cut,
+    Lose,
 }
 
 impl Expected {
@@ -250,6 +283,18 @@ fn serve(mut client: TcpStream, connection: u64, broker: u16, judge: &Judge) -> 
         match judge(&request) {
             Act::Pass => write(&mut to, &body)?,
             Act::Instead(other) => write(&mut to, &other)?,
+            Act::Cut => {
+                client.shutdown(Shutdown::Both)?;
+                break;
+            }
+            Act::CutBehind => {
+                expected.all().insert(request.number(), Answer::Cut);
+                write(&mut to, &body)?;
+            }
+            Act::Lose => {
+                expected.all().insert(request.number(), Answer::Lose);
+                write(&mut to, &body)?;
+            }
             Act::Hold(gate) => {
                 gate.wait(FOREVER);
                 let body_at = if request.api() == END_TXN && request.is_flexible() { 5 } else { 4 };
@@ -273,6 +318,8 @@ fn answer(mut from: TcpStream, mut client: TcpStream, expected: &Expected) {
             None => {}
             Some(Answer::Tell(gate, at)) => gate.answer(&body[at..]),
             Some(Answer::Refuse(error)) => refused(&mut body, error),
+            Some(Answer::Cut) => break,
+            Some(Answer::Lose) => continue,
         }
         if write(&mut client, &body).is_err() {
             break;

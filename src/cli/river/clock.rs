@@ -16,7 +16,10 @@ pub(in crate::cli) struct MachineClock {
 
 impl port::Clock for MachineClock {
     fn now(&self) -> LogTime {
-        LogTime(jiff::Timestamp::now().as_microsecond())
+        let now = jiff::Timestamp::now().as_microsecond();
+        #[cfg(debug_assertions)]
+        let now = now + crate::cli::wrong_clock::error_micros();
+        LogTime(now)
     }
 
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + '_>> {

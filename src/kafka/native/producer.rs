@@ -4,6 +4,7 @@
 use super::client::make;
 use super::{NativeError, c_string, millis};
 use crate::kafka::lines::Lines;
+use crate::model::failpoint::{self, Failpoint};
 use crate::model::{NextOffset, OutBatch, OutSlice, Partition, Role};
 use crate::port::Membership;
 use rdkafka::TopicPartitionList;
@@ -315,6 +316,7 @@ unsafe extern "C" fn on_sent(
     }
     if api == END {
         requests.ends.fetch_add(1, Ordering::SeqCst);
+        failpoint::reached(Failpoint::AggregateEndSent);
     }
     RD_KAFKA_RESP_ERR_NO_ERROR
 }

@@ -6,6 +6,7 @@ use super::held::{Buffering, Held, Sealing, Stage, Walking};
 use crate::lake::position::{self, Position, Step, Walk};
 use crate::lake::seal::{self, Fact, Seal};
 use crate::lake::{Chain, Chunk, ControlKey, Plan, Taken};
+use crate::model::failpoint::{self, Failpoint};
 use crate::model::{
     NextOffset, Partition, Source, Topic, TopicPartition,
     mutation::{self, Mutation},
@@ -13,6 +14,7 @@ use crate::model::{
 use crate::port::{Created, Failure, Isolation, Reaction};
 use crate::topology::topic_name;
 use crate::worker::Counts;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// Files of one plan on their way at a time, and what their bodies may hold in memory; one larger file goes alone.
@@ -150,6 +152,10 @@ impl Lake {
                         return Ok(Some(Fact::Created));
                     }
                     self.store.store_topology().await?;
+                    failpoint::reached(Failpoint::LakePlanning);
+                    let created = self.store.create(chain, key, body).await?;
+                    failpoint::reached(Failpoint::LakePlanned);
+                    return Ok(Some(told(created)));
                 }
                 told(self.store.create(chain, key, body).await?)
             }
@@ -163,7 +169,9 @@ impl Lake {
             }
             seal::Ask::Write(_) => unreachable!("answered above"),
             seal::Ask::Commit(offset) => {
+                failpoint::reached(Failpoint::LakeCommitting);
                 self.consumer.commit(chain.source.partition, offset).await?;
+                failpoint::reached(Failpoint::LakeCommitted);
                 Fact::Committed
             }
         }))
@@ -191,10 +199,21 @@ impl Lake {
                 break;
             }
         }
+        let all = plan.plan.files.len();
+        let done = Cell::new(all - seal.unwritten().count() + written.len());
+        if done.get() == 0 {
+            failpoint::reached(Failpoint::LakeWriting);
+        }
         let creates = bodies.into_iter().map(|(file, body)| {
             let (planned, len) = (&plan.plan.files[file], body.len() as u64);
             let create = self.store.create_file(&planned.key, body);
-            async move { (file, planned.rows, len, create.await) }
+            let done = &done;
+            async move {
+                let created = create.await;
+                done.set(done.get() + 1);
+                is_there(done.get(), all);
+                (file, planned.rows, len, created)
+            }
         });
         let mut failure = None;
         for (file, rows, len, created) in all_of(creates.collect()).await {
@@ -255,5 +274,15 @@ fn told(created: Created) -> Fact {
         Created::Now => Fact::Created,
         Created::Before => Fact::Taken,
         Created::Unknown => Fact::Unknown,
+    }
+}
+
+/// So many files of a plan of so many.
+fn is_there(done: usize, all: usize) {
+    if done == 1 {
+        failpoint::reached(Failpoint::LakeFirstFile);
+    }
+    if done + 1 == all {
+        failpoint::reached(Failpoint::LakeLastFile);
     }
 }

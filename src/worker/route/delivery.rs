@@ -1,5 +1,6 @@
 //! A session with its two producers: what is sent gets a ticket, and deliveries come back as acknowledgements.
 
+use crate::model::failpoint::{self, Failpoint};
 use crate::model::{OutRecord, Topic, TopicPartition};
 use crate::port::{Delivery, Failure, Producer, Reaction, Ticket};
 use crate::route::{Outgoing, Pace, Sequence, Session};
@@ -37,6 +38,7 @@ impl Deliveries {
                 self.letters.push(to, sequence, record);
             } else {
                 self.tickets.insert(self.blocks.send(to, record), sequence);
+                failpoint::reached(Failpoint::RouteSent);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! is answered with 404. Addresses are in path style. The folder has to be on a file system with extended attributes.
 
 mod program;
+mod proxy;
 mod request;
 mod sha256;
 
@@ -11,6 +12,7 @@ use super::left_out::{left_out, needed};
 use super::ports::Port;
 use super::process::{Process, wait_until};
 use super::workdir::Workdir;
+pub(crate) use proxy::{Asked, Fate, StoreProxy};
 pub(crate) use request::Answer;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
