@@ -8,7 +8,7 @@ use crate::python::Python;
 use crate::secured::{Deployment, RUN, TOPICS, TOPOLOGY};
 use crate::servers::Kafka;
 use crate::servers::ports::Port;
-use crate::servers::proxy::{Act, END_TXN, PRODUCE, Request, SASL_AUTHENTICATE, proxy};
+use crate::servers::proxy::{Act, PRODUCE, Request, SASL_AUTHENTICATE, proxy};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -168,8 +168,8 @@ fn msk_gets_tokens_that_amazons_library_signs_alike_and_connections_sign_in_agai
     let gate = gate.lock().unwrap();
     are_right(&python, &deployment, &gate.tokens);
     assert!(gate.tokens.len() > 1 && !gate.tokens.iter().any(|token| log.contains(token)), "{log}");
-    // Producers, members of groups, their readers and transactions.
-    for api in [PRODUCE, HEARTBEAT, FETCH, END_TXN] {
+    // Producers, members of groups, and those who read.
+    for api in [PRODUCE, HEARTBEAT, FETCH] {
         assert!(gate.went_on(api), "no connection with requests of {api} outlived its first sign-in: {log}");
     }
 }
