@@ -15,7 +15,7 @@ use super::scope::{Scope, tenant_of};
 use super::value::instant;
 use super::window::{in_rolling, window};
 use crate::model::Source;
-use crate::topology::{Aggregate, EventId, Topology, WindowKind};
+use crate::topology::{EventId, Topology, WindowKind};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
