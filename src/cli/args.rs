@@ -1,5 +1,9 @@
 //! What can be typed: every verb with its flags, and nothing about what they do.
 
+mod letters;
+
+pub(super) use letters::{DeadLetters, Redrive};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -253,6 +257,19 @@ pub(super) struct Verify {
     /// Wait for a lake that is behind, at most this long [default: not at all; without a value 5m]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5m")]
     pub(super) wait: Option<String>,
+    /// Also say it by hour and tenant
+    #[arg(long)]
+    pub(super) hours: bool,
+    /// Only a share of the tenants, another one each hour: 5% or 1/20. Cheap enough for every hour
+    #[arg(long, value_name = "SHARE", conflicts_with = "state")]
+    pub(super) sample: Option<String>,
+    /// Go in steps and keep what is proved in this file: a run that was killed goes on, and chunks of the lake that were
+    /// compared with the log are not compared again
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
+    /// Leave the verdict in this file as Prometheus metrics, however it ends
+    #[arg(long, value_name = "FILE")]
+    pub(super) metrics_file: Option<PathBuf>,
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
 }
@@ -383,81 +400,6 @@ pub(super) struct LakePlace {
     #[cfg(all(feature = "kafka", feature = "s3"))]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum DeadLetters {
-    /// List refused records by reason: place, time, detail, and whether they were sent again
-    Ls {
-        /// A file, or a folder that holds topology.yaml
-        topology: PathBuf,
-        #[command(flatten)]
-        place: Place,
-        /// Only how many of each reason there are, and since when
-        #[arg(long)]
-        counts: bool,
-        /// All of each reason, and not its last ten. In JSON it is always all, one a line
-        #[arg(long, conflicts_with = "counts")]
-        all: bool,
-        #[arg(long, value_name = "FORM", default_value = "text")]
-        output: Output,
-    },
-    /// Show one refused record whole
-    Show {
-        /// A file, or a folder that holds topology.yaml
-        topology: PathBuf,
-        /// As `ls` prints it
-        coordinate: String,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Send refused records to the raw topic again, each once
-    Redrive(Redrive),
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Says which letters it would send and what TOPOLOGY would make of them now; --apply sends them. Each goes \
-                  to its old partition as it was, with a header `thalweg.redriven` that names its letter, and is marked in \
-                  the same transaction. A marked letter is never sent again, so it may be killed and run again at any \
-                  time. Workers may go on; an embedded log has to be free.\n\n\
-                  Exit codes: 0 nothing to send, or done; 4 something to send, without --apply; 75 brokers are away, or \
-                  the directory is locked."
-)]
-pub(super) struct Redrive {
-    /// A file, or a folder that holds topology.yaml
-    pub(super) topology: PathBuf,
-    #[command(flatten)]
-    pub(super) place: Place,
-    /// Only what was refused for this reason; may be given more than once [default: whatever the reason]
-    #[arg(long = "reason", value_name = "R")]
-    pub(super) reasons: Vec<String>,
-    /// Only what names this tenant; may be given more than once
-    #[arg(long = "tenant", value_name = "ID")]
-    pub(super) tenants: Vec<String>,
-    /// Only this letter, as `ls` prints it; may be given more than once
-    #[arg(long = "coordinate", value_name = "COORDINATE")]
-    pub(super) coordinates: Vec<String>,
-    /// Only records that the log took at this time or later: an instant, a UTC date, or `now`
-    #[arg(long, value_name = "TIME")]
-    pub(super) from: Option<String>,
-    /// Only records that the log took before this time
-    #[arg(long, value_name = "TIME")]
-    pub(super) to: Option<String>,
-    /// Also what would be set aside and not counted, because its windows are closed or it lies in the future
-    #[arg(long)]
-    pub(super) late: bool,
-    /// Also what TOPOLOGY would refuse again: it becomes a new letter that names this one
-    #[arg(long)]
-    pub(super) refused: bool,
-    /// Letters a second at most [default: as fast as they are taken]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) rate: Option<u32>,
-    /// Do it
-    #[arg(long)]
-    pub(super) apply: bool,
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]

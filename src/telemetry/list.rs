@@ -3,18 +3,20 @@
 use super::{Kind, Metric};
 
 macro_rules! metrics {
-    ($($id:ident = $kind:ident $name:literal in $unit:literal by $labels:expr, $meaning:literal;)*) => {
+    ($(#[$doc:meta])* $all:ident: $($id:ident = $kind:ident $name:literal in $unit:literal by $labels:expr, $meaning:literal;)*) => {
         $(
             #[doc = $meaning]
             pub const $id: Metric =
                 Metric { name: $name, kind: Kind::$kind, unit: $unit, labels: &$labels, meaning: $meaning };
         )*
-        /// All of them.
-        pub const ALL: &[Metric] = &[$($id),*];
+        $(#[$doc])*
+        pub const $all: &[Metric] = &[$($id),*];
     };
 }
 
 metrics! {
+    /// All that `run` tells.
+    ALL:
     // ---- the process
     BUILD_INFO = Gauge "thalweg_build_info" in "1" by ["version"],
         "Always 1. Which version runs";
@@ -154,6 +156,31 @@ metrics! {
         "Attempts whose outcome nobody can tell. They are resolved by reading what stands there";
 }
 
+metrics! {
+    /// All that a `verify --metrics-file` tells.
+    VERIFY:
+    VERIFY_VERDICT = Gauge "thalweg_verify_verdict" in "1" by ["verdict"],
+        "1 for how the last `verify` ended, 0 for the others: `green`, `different`, `not_covered` (the lake was behind, or a \
+         target too fast), `failed`. `different` needs a person at once; the others only if they stay";
+    VERIFY_DIFFERENCES = Gauge "thalweg_verify_differences" in "differences" by ["kind"],
+        "Differences that the last verdict found, by what differs; beyond 50, how many of each kind is an estimate. Above 0: \
+         `thalweg verify` says where, and docs/verify.md what it means";
+    VERIFY_NOT_PROVABLE = Gauge "thalweg_verify_not_provable" in "sentences" by [],
+        "What could not be proved, such as chunks that retention took. Growth means that `verify` sees less and less";
+    VERIFY_GAPS = Gauge "thalweg_verify_gaps" in "gaps" by [],
+        "Ranges of raw records that retention took before they were read: lost, and on record for ever";
+    VERIFY_EVENTS = Gauge "thalweg_verify_events" in "events" by [],
+        "Events of the lake that the last verdict folded";
+    VERIFY_ROWS = Gauge "thalweg_verify_rows" in "rows" by [],
+        "Metrics rows that it found right";
+    VERIFY_SAMPLE = Gauge "thalweg_verify_sample_ratio" in "ratio" by [],
+        "Share of the tenants that it looked at. Below 1, neither lake and log nor dead letters were compared";
+    VERIFY_DURATION = Gauge "thalweg_verify_duration_seconds" in "seconds" by [],
+        "How long it took";
+    VERIFY_TIME = Gauge "thalweg_verify_last_run_timestamp_seconds" in "seconds" by [],
+        "When it ended (Unix time). Alert on its age: a proof that nobody makes proves nothing";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +188,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions_of_prometheus() {
-        for Metric { name, kind, unit, labels, meaning } in ALL {
+        for Metric { name, kind, unit, labels, meaning } in ALL.iter().chain(VERIFY) {
             let word = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
             assert!(name.starts_with("thalweg_") && word(name), "{name}");
             assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
@@ -174,14 +201,25 @@ mod tests {
             assert!(labels.iter().all(|label| word(label)), "{name}");
             assert!(!meaning.ends_with('.') && !meaning.contains('|'), "{name}: {meaning}");
         }
-        let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
-        assert_eq!(names.len(), ALL.len());
+        let names: BTreeSet<_> = ALL.iter().chain(VERIFY).map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len() + VERIFY.len());
     }
 
     #[test]
     fn no_label_can_hold_anybodys_data() {
-        let known = ["version", "role", "partition", "change", "reaction", "outcome", "topic", "call"];
-        for metric in ALL {
+        let known = [
+            "version",
+            "role",
+            "partition",
+            "change",
+            "reaction",
+            "outcome",
+            "topic",
+            "call",
+            "verdict",
+            "kind",
+        ];
+        for metric in ALL.iter().chain(VERIFY) {
             assert!(metric.labels.iter().all(|label| known.contains(label)), "{}", metric.name);
         }
     }

@@ -1,6 +1,6 @@
 //! The list as a page for people.
 
-use super::{ALL, Metric};
+use super::{ALL, Metric, VERIFY};
 use std::fmt::Write;
 
 const HEAD: &str = "# Metrics
@@ -16,14 +16,30 @@ of which there is nothing to tell yet is left out.
 |---|---|---|---|---|
 ";
 
+const VERIFY_HEAD: &str = "
+## Of `verify`
+
+`thalweg verify --metrics-file FILE` leaves these in a file, whole or not at all, however it ends: for the textfile
+collector of a node exporter. `kind` is one of those of [verify](verify.md#kinds).
+
+| metric | type | unit | labels | meaning |
+|---|---|---|---|---|
+";
+
 /// `docs/metrics.md`.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
-    for Metric { name, kind, unit, labels, meaning } in ALL {
+    table(ALL, &mut page);
+    page.push_str(VERIFY_HEAD);
+    table(VERIFY, &mut page);
+    page
+}
+
+fn table(metrics: &[Metric], page: &mut String) {
+    for Metric { name, kind, unit, labels, meaning } in metrics {
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
         let (kind, labels) = (kind.as_str(), labels.join(", "));
         // Writing into a text cannot fail.
         let _ = writeln!(page, "| `{name}` | {kind} | {unit} | {labels} | {meaning} |");
     }
-    page
 }

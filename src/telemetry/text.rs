@@ -1,6 +1,6 @@
 //! What Prometheus reads: the text exposition format, version 0.0.4.
 
-use super::{ALL, Histogram, Kind, Metric};
+use super::{ALL, Histogram, Kind, Metric, VERIFY};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
@@ -45,7 +45,7 @@ impl Exposition {
     /// In the order of the list; a metric of which nothing was said is left out.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for metric in ALL {
+        for metric in ALL.iter().chain(VERIFY) {
             let Some(lines) = self.samples.get(metric.name) else { continue };
             let (name, kind) = (metric.name, metric.kind.as_str());
             let meaning = metric.meaning.replace('\\', r"\\").replace('\n', r"\n");

@@ -1,13 +1,14 @@
 //! Is the lake the log? The chains of plans, their files, and the raw records that are still there.
 
-use super::facts::each_batch;
+use super::facts::each_batch_from;
 use super::force::Topologies;
-use super::report::Report;
+use super::report::{Kind, Report};
 use super::run::NotVerified;
 use crate::lake::{Chain, Checksum, ControlKey, Genesis, Plan};
-use crate::model::{NextOffset, Source, Topic, TopicPartition};
+use crate::model::{Coordinate, NextOffset, Offset, Source, Topic, TopicPartition};
 use crate::port::{Objects, Reader};
 use crate::topology::refused_table;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the lake holds of one source: [from, next), as a chain of plans without a hole.
@@ -57,10 +58,15 @@ pub(super) async fn chains(
         covered.insert(source, chain);
     }
     for (source, slots) in found {
-        report.differ(format!("chain of {source:?}"), "a genesis", format!("{} plans and none", slots.len()));
+        report.differ(
+            Kind::Chain,
+            format!("chain of {source:?}"),
+            "a genesis",
+            format!("{} plans and none", slots.len()),
+        );
     }
     for orphan in there.difference(&named) {
-        report.differ(format!("object `{orphan}`"), "a plan that names it", "none");
+        report.differ(Kind::File, format!("object `{orphan}`"), "a plan that names it", "none");
     }
     Ok(covered)
 }
@@ -90,6 +96,7 @@ async fn follow(
         walked += 1;
         if plan.s != at || plan.n != index || plan.e <= plan.s {
             report.differ(
+                Kind::Chain,
                 format!("plan `{key}`"),
                 format!("plan {index} from {at}"),
                 format!("{} from {}", plan.n, plan.s),
@@ -115,6 +122,7 @@ async fn follow(
             covered.plans.push(plan);
         } else if slots.contains_key(&at) {
             report.differ(
+                Kind::Chain,
                 format!("plan `{key}`"),
                 "all of its files, because a plan follows it",
                 format!("{missing} missing"),
@@ -123,6 +131,7 @@ async fn follow(
     }
     if walked as usize != slots.len() {
         report.differ(
+            Kind::Chain,
             format!("chain of raw partition {}", source.partition),
             format!("{} plans", slots.len()),
             format!("{walked} on the chain"),
@@ -156,6 +165,7 @@ async fn read_json<T: serde::de::DeserializeOwned>(
 pub(super) async fn compare_with_log(
     reader: &mut dyn Reader,
     covered: &BTreeMap<Source, Covered>,
+    proved: &mut Proved,
     report: &mut Report,
 ) -> Result<(), NotVerified> {
     for (source, chain) in covered {
@@ -166,7 +176,14 @@ pub(super) async fn compare_with_log(
         }
         let at = TopicPartition { topic: Topic::Raw, partition: source.partition };
         let first = reader.ends(at, crate::port::Isolation::ReadCommitted).await?.first;
-        let mut plans = chain.plans.iter().filter(|plan| !plan.gap).peekable();
+        let is_new = |plan: &&Plan| {
+            let is_known = proved.chunks.get(&chunk_key(*source, plan)) == Some(&chunk_text(plan));
+            report.raw_records += if is_known && plan.s >= first { plan.count } else { 0 };
+            !is_known
+        };
+        let new: Vec<&Plan> = chain.plans.iter().filter(|plan| !plan.gap).filter(is_new).collect();
+        let from = new.first().map_or(chain.next, |plan| plan.s);
+        let mut plans = new.into_iter().peekable();
         while plans.next_if(|plan| plan.s < first).is_some() {
             report.cannot_prove(format!(
                 "raw partition {}: chunks below {first}, which retention took",
@@ -174,10 +191,10 @@ pub(super) async fn compare_with_log(
             ));
         }
         let (mut count, mut checksum) = (0, Checksum::default());
-        each_batch(reader, at, |batch| {
+        each_batch_from(reader, at, from, |batch| {
             for record in &batch.records {
                 while let Some(done) = plans.next_if(|plan| plan.e.0 <= record.offset.0) {
-                    close(report, *source, done, count, &checksum);
+                    close(report, proved, *source, done, (count, checksum.finish()));
                     (count, checksum) = (0, Checksum::default());
                 }
                 if plans.peek().is_some_and(|plan| plan.s.0 <= record.offset.0) {
@@ -190,17 +207,46 @@ pub(super) async fn compare_with_log(
         })
         .await?;
         if let Some(last) = plans.next() {
-            close(report, *source, last, count, &checksum);
+            close(report, proved, *source, last, (count, checksum.finish()));
         }
     }
     Ok(())
 }
 
-fn close(report: &mut Report, source: Source, plan: &Plan, count: u64, checksum: &Checksum) {
-    let found = (count, checksum.finish());
-    if found != (plan.count, plan.checksum) {
-        let what = format!("chunk [{}, {}) of raw partition {}", plan.s, plan.e, source.partition);
-        let text = |(count, checksum): (u64, u64)| format!("{count} records, checksum {checksum:016x}");
-        report.differ(what, text(found), text((plan.count, plan.checksum)));
+fn close(report: &mut Report, proved: &mut Proved, source: Source, plan: &Plan, found: (u64, u64)) {
+    if found == (plan.count, plan.checksum) {
+        proved.chunks.insert(chunk_key(source, plan), chunk_text(plan));
+        return;
     }
+    let what = format!("chunk [{}, {}) of raw partition {}", plan.s, plan.e, source.partition);
+    let text = |(count, checksum): (u64, u64)| format!("{count} records, checksum {checksum:016x}");
+    report.differ(Kind::Chunk, what, text(found), text((plan.count, plan.checksum)));
+    for edge in [plan.s.0, plan.e.0.saturating_sub(1)] {
+        report.look_at(Coordinate { source, offset: Offset(edge) }.to_string());
+    }
+}
+
+/// Chunks that were once compared with the raw log: a plan is for ever, and so is a record.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proved {
+    /// Where the chunk starts, and what its plan says.
+    chunks: BTreeMap<String, String>,
+}
+
+impl Proved {
+    pub fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+}
+
+fn chunk_key(source: Source, plan: &Plan) -> String {
+    Coordinate { source, offset: Offset(plan.s.0) }.to_string()
+}
+
+fn chunk_text(plan: &Plan) -> String {
+    format!("{} {} {:016x}", plan.e, plan.count, plan.checksum)
 }

@@ -237,10 +237,20 @@ fn aside(value: &Json) -> Option<((Source, u64), Aside)> {
 pub(super) async fn each_batch(
     reader: &mut dyn Reader,
     at: TopicPartition,
+    each: impl FnMut(&RecordBatch),
+) -> Result<(), NotVerified> {
+    each_batch_from(reader, at, NextOffset(0), each).await
+}
+
+/// Those from a position on.
+pub(super) async fn each_batch_from(
+    reader: &mut dyn Reader,
+    at: TopicPartition,
+    from: NextOffset,
     mut each: impl FnMut(&RecordBatch),
 ) -> Result<(), NotVerified> {
     let ends = reader.ends(at, Isolation::ReadCommitted).await?;
-    let mut next: NextOffset = ends.first;
+    let mut next: NextOffset = ends.first.max(from);
     while next < ends.next {
         let batch = reader.read(at, next, READ_BYTES).await?;
         each(&batch);

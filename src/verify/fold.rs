@@ -6,13 +6,16 @@ use super::expected::{Expected, Place};
 use super::facts::{Aside, Facts};
 use super::force::{Shape, Topologies};
 use super::histories::{Record, compare_histories, history_json};
-use super::report::Report;
+use super::look::{Deliveries, Wanted};
+use super::others::Others;
+use super::report::{Kind, Report};
 use super::rows::Judge;
 use super::run::NotVerified;
+use super::scope::{Scope, tenant_of};
 use super::value::instant;
 use super::window::{in_rolling, window};
 use crate::model::Source;
-use crate::topology::{Aggregate, EventId, Topology, WindowKind};
+use crate::topology::{EventId, Topology, WindowKind};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,10 +29,7 @@ type At = (usize, i64);
 type Rows = HashMap<Key, BTreeMap<At, Expected>>;
 
 /// A 128-bit hash of an event id, in halves: millions of them are held, and so each takes 24 bytes instead of 32.
-type Id = [u64; 2];
-
-/// Stands in a key between its tenant and its `by`.
-const BY: &str = ",\"by\":";
+pub(super) type Id = [u64; 2];
 
 pub(super) struct Fold<'a> {
     topology: &'a Topology,
@@ -49,13 +49,21 @@ pub(super) struct Fold<'a> {
     ids: Vec<HashMap<Id, (u32, u32)>>,
     /// Record times of the units of each target: repeats are only proved within the horizon.
     spans: Vec<(i64, i64)>,
+    scope: Scope,
+    /// What differs, and whose events are to be named.
+    wanted: Vec<Wanted>,
 }
 
 impl<'a> Fold<'a> {
     pub(super) fn new(
         topologies: &'a Topologies<'a>,
-        targets: Vec<Option<Facts>>,
+        mut targets: Vec<Option<Facts>>,
+        scope: Scope,
     ) -> Result<Self, NotVerified> {
+        for facts in targets.iter_mut().flatten() {
+            facts.rows.retain(|key, _| scope.takes_key(key));
+            facts.histories.retain(|(_, key), _| scope.takes_key(key));
+        }
         let count = targets.len();
         let topology = topologies.current();
         let chain =
@@ -78,6 +86,8 @@ impl<'a> Fold<'a> {
             histories: (0..count).map(|_| HashMap::new()).collect(),
             ids: (0..count).map(|_| HashMap::new()).collect(),
             spans: vec![(i64::MAX, i64::MIN); count],
+            scope,
+            wanted: Vec::new(),
         })
     }
 
@@ -106,6 +116,17 @@ impl<'a> Fold<'a> {
             self.add_histories(&event, topology, &places, &mut touched);
         }
         self.count_ids(event, &touched);
+        if report.cells.is_some() {
+            let place = (event.source, event.offset.0);
+            let aside = |target: &usize| self.targets[*target].as_ref()?.set_aside.get(&place);
+            let is_late = touched.keys().filter_map(aside).any(|aside| matches!(aside, Aside::Late(_)));
+            let is_duplicate = touched.values().any(|is_counted| !is_counted);
+            if let Some(cell) = report.cell(Some(event.time), &event.tenant) {
+                cell.events += 1;
+                cell.duplicates += u64::from(is_duplicate);
+                cell.late += u64::from(is_late);
+            }
+        }
     }
 
     /// Whether this topology counts the event in the target.
@@ -243,8 +264,7 @@ impl<'a> Fold<'a> {
         if self.topology.events.id == EventId::Coordinate {
             return;
         }
-        let id = xxh3_128(event.id.as_deref().unwrap_or_default().as_bytes());
-        let id: Id = [(id >> 64) as u64, id as u64];
+        let id = id_of(event);
         for (&target, &is_counted) in touched {
             let entry = self.ids[target].entry(id).or_default();
             entry.0 += 1;
@@ -255,11 +275,11 @@ impl<'a> Fold<'a> {
     }
 
     /// Compares with what the topics say.
-    pub(super) fn compare(mut self, report: &mut Report) {
+    pub(super) fn compare(mut self, report: &mut Report) -> Vec<Wanted> {
         for target in 0..self.targets.len() {
             let Some(mut facts) = self.targets[target].take() else {
                 if !self.rows[target].is_empty() {
-                    report.differ(format!("target {target}"), "a commit", "none");
+                    report.differ(Kind::Row, format!("target {target}"), "a commit", "none");
                 }
                 continue;
             };
@@ -268,6 +288,9 @@ impl<'a> Fold<'a> {
             self.compare_rows(target, &mut facts, report);
             let histories = std::mem::take(&mut self.histories[target]);
             compare_histories(&mut facts, histories, report);
+            if !self.scope.has_log {
+                continue;
+            }
             for aside in facts.set_aside.values() {
                 match aside {
                     Aside::Duplicate => report.duplicates += 1,
@@ -276,23 +299,35 @@ impl<'a> Fold<'a> {
                 }
             }
         }
+        self.wanted
     }
 
-    fn compare_ids(&self, target: usize, report: &mut Report) {
+    fn compare_ids(&mut self, target: usize, report: &mut Report) {
         let rule = self.topology.duplicates;
         let units: u64 = self.ids[target].values().map(|&(units, _)| u64::from(units)).sum();
         let (first, last) = self.spans[target];
-        if units > rule.last || last.saturating_sub(first) > rule.horizon {
+        let all_units = units.saturating_mul(self.scope.part.map_or(1, |part| u64::from(part.of)));
+        if all_units > rule.last || last.saturating_sub(first) > rule.horizon {
             report.cannot_prove(format!("target {target}: repeats beyond the horizon of {units} units"));
             return;
         }
-        for ([high, low], (units, counted)) in &self.ids[target] {
-            if *counted != 1 {
+        let mut foreign = 0;
+        for (id @ [high, low], (units, counted)) in &self.ids[target] {
+            if *counted == 0 && self.scope.part.is_some() {
+                // The one that counted may be of a tenant that is not looked at.
+                foreign += 1;
+            } else if *counted != 1 {
                 let what = format!(
                     "event id with hash {high:016x}{low:016x} in target {target}, delivered {units} times"
                 );
-                report.differ(what, "counted once", format!("counted {counted} times"));
+                report.differ(Kind::Repeat, what, "counted once", format!("counted {counted} times"));
+                self.wanted.extend(Wanted::last(report, Deliveries::Id(*id)));
             }
+        }
+        if foreign > 0 {
+            report.cannot_prove(format!(
+                "target {target}: {foreign} event ids of which only repeats are in this part of the tenants"
+            ));
         }
     }
 
@@ -306,18 +341,29 @@ impl<'a> Fold<'a> {
             for (window, expected) in windows {
                 let kind = definition.windows[window.0].kind;
                 let key = row_key(&prefix, kind, window.1);
+                let before = (report.rows, report.difference_count);
                 match found_rows.remove(&key).map(|text| serde_json::from_str::<Json>(&text)) {
                     None if others.has(&prefix) => {
                         others.add(definition, (aggregate, &prefix, window), expected)
                     }
                     // A dead row leaves one commit later.
                     None if self.is_expired(facts, aggregate, window) => {}
-                    None => report.differ(key, Json::Object(expected.values(definition)), "no row"),
-                    Some(Err(error)) => report.differ(key, "JSON", error),
+                    None => {
+                        report.differ(Kind::Row, key, Json::Object(expected.values(definition)), "no row")
+                    }
+                    Some(Err(error)) => report.differ(Kind::Row, key, "JSON", error),
                     Some(Ok(found)) => {
                         judge.compare(report, key, (definition, kind, window.1), &expected, &found);
                     }
                 }
+                let deliveries = || Deliveries::Row {
+                    aggregate: definition.name.clone(),
+                    prefix: prefix.clone(),
+                    kind,
+                    start: window.1,
+                    now: facts.now,
+                };
+                self.wanted.extend(settle(report, before, (&prefix, kind, window.1), deliveries));
             }
         }
         for ((aggregate, prefix, window), expected) in others.rows {
@@ -330,12 +376,16 @@ impl<'a> Fold<'a> {
                 Some(Ok(found)) => {
                     judge.compare(report, key, (definition, kind, window.1), &expected, &found);
                 }
-                Some(Err(error)) => report.differ(key, "JSON", error),
-                None => report.differ(key, Json::Object(expected.values(definition)), "no row"),
+                Some(Err(error)) => report.differ(Kind::Row, key, "JSON", error),
+                None => report.differ(Kind::Row, key, Json::Object(expected.values(definition)), "no row"),
             }
         }
         for (key, value) in found_rows.drain() {
-            report.differ(key, "no row", value);
+            let tenant = tenant_of(&key).unwrap_or_default();
+            report.differ(Kind::Row, key, "no row", value);
+            if let Some(cell) = report.cell(None, &tenant) {
+                cell.differences += 1;
+            }
         }
     }
 
@@ -360,43 +410,28 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// Keys without a row of their own, where the tenant has a row that sums such keys. A key is in that row with all its
-/// living windows, or with none: so what lacks a row is exactly what that row has.
-struct Others {
-    /// Beginnings of keys, up to `by`, to the row that sums their others.
-    prefixes: HashMap<String, String>,
-    /// By aggregate, prefix of the summing row, window.
-    rows: HashMap<(usize, String, (usize, i64)), Expected>,
+/// Puts a row that was compared into its hour, and says whose events are to be named if it differs.
+fn settle(
+    report: &mut Report,
+    (rows, differences): (u64, u64),
+    (prefix, kind, start): (&str, WindowKind, i64),
+    deliveries: impl Fn() -> Deliveries,
+) -> Option<Wanted> {
+    let (right, wrong) = (report.rows - rows, report.difference_count - differences);
+    if report.cells.is_some() {
+        let has_hour = !matches!(kind, WindowKind::Rolling { .. } | WindowKind::Ever);
+        let tenant = tenant_of(prefix).unwrap_or_default();
+        if let Some(cell) = report.cell(has_hour.then_some(start), &tenant) {
+            cell.rows += right;
+            cell.differences += wrong;
+        }
+    }
+    if wrong > 0 { Wanted::last(report, deliveries()) } else { None }
 }
 
-impl Others {
-    fn of(rows: &HashMap<String, String>) -> Others {
-        let prefix = |key: &String| {
-            let (tenant, rest) = key.split_once(BY)?;
-            let by = rest.starts_with("{\"__other__\":").then(|| rest.split_inclusive('}').next())??;
-            Some((tenant.to_owned(), format!("{tenant}{BY}{by}")))
-        };
-        Others { prefixes: rows.keys().filter_map(prefix).collect(), rows: HashMap::new() }
-    }
-
-    fn summing(&self, prefix: &str) -> Option<&String> {
-        self.prefixes.get(prefix.split_once(BY)?.0)
-    }
-
-    fn has(&self, prefix: &str) -> bool {
-        self.summing(prefix).is_some()
-    }
-
-    fn add(
-        &mut self,
-        definition: &Aggregate,
-        (aggregate, prefix, window): (usize, &str, (usize, i64)),
-        expected: Expected,
-    ) {
-        let Some(summing) = self.summing(prefix) else { return };
-        let sum = self.rows.entry((aggregate, summing.clone(), window));
-        sum.or_insert_with(|| Expected::new(definition)).merge(definition, expected);
-    }
+pub(super) fn id_of(event: &Event) -> Id {
+    let id = xxh3_128(event.id.as_deref().unwrap_or_default().as_bytes());
+    [(id >> 64) as u64, id as u64]
 }
 
 fn place(facts: &Facts, event: &Event) -> Place {

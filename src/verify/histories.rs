@@ -1,7 +1,7 @@
 //! History records: what should be there, and what is.
 
 use super::facts::Facts;
-use super::report::Report;
+use super::report::{Kind, Report};
 use super::value::{Value, instant};
 use crate::topology::{Field, FieldType};
 use serde_json::Value as Json;
@@ -23,7 +23,7 @@ pub(super) fn compare_histories(
         let found = facts.histories.remove(&(history, key.clone()));
         let found = found.and_then(|text| serde_json::from_str::<Json>(&text).ok());
         let Some(found) = found else {
-            report.differ(key, value.columns, "no record");
+            report.differ(Kind::History, key, value.columns, "no record");
             continue;
         };
         let time = found["event_time"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
@@ -32,11 +32,11 @@ pub(super) fn compare_histories(
         if same_time && columns == value.columns {
             report.history_rows += 1;
         } else {
-            report.differ(key, format!("{} at {}", value.columns, instant(value.time)), found);
+            report.differ(Kind::History, key, format!("{} at {}", value.columns, instant(value.time)), found);
         }
     }
     for ((_, key), value) in facts.histories.drain() {
-        report.differ(key, "no record", value);
+        report.differ(Kind::History, key, "no record", value);
     }
 }
 

@@ -13,11 +13,16 @@ mod facts;
 mod fold;
 mod force;
 mod histories;
+mod look;
+mod others;
 mod report;
 mod rows;
 mod run;
+mod scope;
 mod value;
 mod window;
 
-pub use report::{Difference, Report};
-pub use run::{NotVerified, verify};
+pub use cover::Proved;
+pub use report::{Difference, Hour, Kind, Report};
+pub use run::{NotVerified, verify, verify_part};
+pub use scope::{Part, Scope};

@@ -3,7 +3,7 @@
 use super::expected::Expected;
 use super::facts::Facts;
 use super::force::{Shape, since};
-use super::report::Report;
+use super::report::{Kind, Report};
 use super::value::instant;
 use crate::topology::{Aggregate, Topology, WindowKind};
 use serde_json::{Map, Value as Json};
@@ -28,7 +28,7 @@ impl Judge<'_> {
         let writer = self.chain[written_in].aggregates.iter().find(|it| it.name == aggregate.name);
         let shape = Shape::of(&self.chain[written_in..], &aggregate.name);
         let (Some(writer), Some(shape)) = (writer, shape) else {
-            return report.differ(key, "no row", found);
+            return report.differ(Kind::Row, key, "no row", found);
         };
         let mut values = Map::new();
         let now = expected.values(aggregate);
@@ -56,7 +56,12 @@ impl Judge<'_> {
             values.insert(value.name.clone(), json);
         }
         if let Some(name) = partial {
-            return report.differ(key, format!("{name} null: it was not there all the time"), found);
+            return report.differ(
+                Kind::Row,
+                key,
+                format!("{name} null: it was not there all the time"),
+                found,
+            );
         }
         mind_approximate(report, &key, &mut values, found);
         let values = Json::Object(values);
@@ -75,7 +80,7 @@ impl Judge<'_> {
                 false => format!("{values} carry {}", Json::Object(carry.clone())),
             };
             let expected = both(&values, &carry.unwrap_or_default());
-            report.differ(key, expected, both(&found["values"], &found_carry));
+            report.differ(Kind::Row, key, expected, both(&found["values"], &found_carry));
         }
     }
 
@@ -113,7 +118,7 @@ fn mind_approximate(report: &mut Report, key: &str, values: &mut Map<String, Jso
             (values.get(name).and_then(Json::as_f64), found["values"][name].as_f64())
             && (exact - near).abs() > exact * 0.1
         {
-            report.differ(format!("{key} {name}"), exact, near);
+            report.differ(Kind::Row, format!("{key} {name}"), exact, near);
         }
         values.insert(name.to_owned(), found["values"][name].clone());
     }

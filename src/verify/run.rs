@@ -1,15 +1,16 @@
 //! Joins topics, chains and the fold.
 
-use super::cover::{Covered, chains, compare_with_log};
+use super::cover::{Covered, Proved, chains, compare_with_log};
 use super::event::{BadFile, read_events, read_refused};
 use super::facts::{Facts, each_batch, facts};
 use super::fold::Fold;
 use super::force::Topologies;
-use super::report::Report;
-use crate::lake::FileKey;
-use crate::model::{Offset, Partition, Source, Topic, TopicPartition};
+use super::look::{Lake, look};
+use super::report::{Kind, Report};
+use super::scope::Scope;
+use crate::model::{Coordinate, Offset, Partition, Source, Topic, TopicPartition};
 use crate::port::{Failure, Objects, Reader};
-use crate::topology::{Topology, refused_table};
+use crate::topology::Topology;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Why there is no verdict.
@@ -42,22 +43,44 @@ pub async fn verify(
     reader: &mut dyn Reader,
     objects: &dyn Objects,
     prefix: &str,
+    progress: impl FnMut(u64, u64),
+) -> Result<Report, NotVerified> {
+    let mut proved = Proved::default();
+    verify_part(topology, reader, objects, prefix, Scope::default(), &mut proved, progress).await
+}
+
+/// Compares what is asked for. Chunks in `proved` are not compared with the log again, and those that are join them.
+pub async fn verify_part(
+    topology: &Topology,
+    reader: &mut dyn Reader,
+    objects: &dyn Objects,
+    prefix: &str,
+    scope: Scope,
+    proved: &mut Proved,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Report, NotVerified> {
-    let mut report = Report::default();
+    let cells = scope.by_hour.then(BTreeMap::new);
+    let mut report = Report { part: scope.part, cells, ..Report::default() };
     let mut targets = Vec::new();
     for partition in (0..topology.partitions).map(Partition) {
         targets.push(facts(reader, topology, partition).await?);
     }
     let topologies = Topologies::load(topology, objects, prefix).await?;
-    let covered = chains(objects, &topologies, prefix, &mut report).await?;
+    // Somebody else tells what is wrong with the lake itself.
+    let mut elsewhere = Report::default();
+    let told = if scope.has_log { &mut report } else { &mut elsewhere };
+    let covered = chains(objects, &topologies, prefix, told).await?;
     check_covered(&targets, &covered, &mut report)?;
-    let mut fold = Fold::new(&topologies, targets)?;
-    let refused =
-        read_files(&topologies, objects, prefix, &covered, &mut fold, &mut report, &mut progress).await?;
-    compare_dead_letters(reader, topology, &fold, &covered, &refused, &mut report).await?;
-    compare_with_log(reader, &covered, &mut report).await?;
-    fold.compare(&mut report);
+    let mut fold = Fold::new(&topologies, targets, scope)?;
+    let lake = Lake { topologies: &topologies, objects, prefix, covered: &covered, scope };
+    let refused = read_files(&lake, &mut fold, &mut report, &mut progress).await?;
+    if scope.has_log {
+        compare_dead_letters(reader, topology, &fold, &covered, &refused, &mut report).await?;
+        compare_with_log(reader, &covered, proved, &mut report).await?;
+    }
+    let wanted = fold.compare(&mut report);
+    look(&lake, &wanted, &mut report).await?;
+    report.close();
     Ok(report)
 }
 
@@ -92,17 +115,16 @@ fn check_covered(
 
 /// Reads every file of every plan once: events go into the fold; returns the coordinates of refused records.
 async fn read_files(
-    topologies: &Topologies<'_>,
-    objects: &dyn Objects,
-    prefix: &str,
-    covered: &BTreeMap<Source, Covered>,
+    lake: &Lake<'_>,
     fold: &mut Fold<'_>,
     report: &mut Report,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<BTreeSet<(Source, Offset)>, NotVerified> {
+    let Lake { topologies, objects, covered, scope, .. } = *lake;
     let mut refused = BTreeSet::new();
     let total: u64 =
         covered.values().flat_map(|chain| &chain.plans).map(|plan| plan.files.len() as u64).sum();
+    let mut done = 0;
     for (source, chain) in covered {
         for plan in &chain.plans {
             report.plans += 1;
@@ -111,11 +133,16 @@ async fn read_files(
             let mut seen: HashMap<Offset, ()> = HashMap::new();
             let mut rows = 0;
             for file in &plan.files {
+                let is_refused = lake.is_refused(&file.key, topology);
+                if !lake.is_wanted(&file.key, is_refused) {
+                    rows += file.rows;
+                    done += 1;
+                    progress(done, total);
+                    continue;
+                }
                 let Some(bytes) = objects.read(&file.key).await? else {
                     continue;
                 };
-                let is_refused = FileKey::parse(prefix, &file.key)
-                    .is_some_and(|key| key.table == refused_table(&topology.lake));
                 let mut strangers = 0;
                 let mut note = |from: Source, offset: Offset| {
                     let is_inside = from == *source && (plan.s.0..plan.e.0).contains(&offset.0);
@@ -132,12 +159,15 @@ async fn read_files(
                 } else {
                     read_events(&file.key, bytes, topology, |event| {
                         note(event.source, event.offset);
-                        report.events += 1;
-                        fold.add(&event, topology, report);
+                        if scope.takes(&event.tenant) {
+                            report.events += 1;
+                            fold.add(&event, topology, report);
+                        }
                     })?
                 };
                 if strangers > 0 {
                     report.differ(
+                        Kind::File,
                         format!("file `{}`", file.key),
                         "each coordinate of its chunk once",
                         format!("{strangers} others"),
@@ -145,6 +175,7 @@ async fn read_files(
                 }
                 if count != file.rows {
                     report.differ(
+                        Kind::File,
                         format!("file `{}`", file.key),
                         format!("{} rows", file.rows),
                         format!("{count} rows"),
@@ -152,11 +183,12 @@ async fn read_files(
                 }
                 rows += count;
                 report.files += 1;
-                progress(report.files, total);
+                done += 1;
+                progress(done, total);
             }
             if rows != plan.count && !plan.gap {
                 let what = format!("chunk [{}, {}) of raw partition {}", plan.s, plan.e, source.partition);
-                report.differ(what, format!("{} rows", plan.count), format!("{rows} rows"));
+                report.differ(Kind::Chunk, what, format!("{} rows", plan.count), format!("{rows} rows"));
             }
         }
     }
@@ -187,6 +219,7 @@ async fn compare_dead_letters(
                         letters.insert(coordinate);
                     }
                     None => report.differ(
+                        Kind::DeadLetter,
                         format!("dead letter at {}", record.offset),
                         "a coordinate as its key",
                         format!("{key:?}"),
@@ -205,10 +238,12 @@ async fn compare_dead_letters(
     for &(source, offset) in refused {
         if offset.0 < routed(source) && !letters.contains(&(source, offset)) {
             report.differ(
+                Kind::DeadLetter,
                 format!("refused record {offset} of raw partition {}", source.partition),
                 "a dead letter",
                 "none",
             );
+            report.look_at(Coordinate { source, offset }.to_string());
         }
     }
     for &(source, offset) in &letters {
@@ -216,10 +251,12 @@ async fn compare_dead_letters(
             covered.get(&source).is_some_and(|chain| (chain.from.0..chain.next.0).contains(&offset.0));
         if is_covered && !refused.contains(&(source, offset)) {
             report.differ(
+                Kind::DeadLetter,
                 format!("dead letter {offset} of raw partition {}", source.partition),
                 "a refused row",
                 "none",
             );
+            report.look_at(Coordinate { source, offset }.to_string());
         }
     }
     Ok(())

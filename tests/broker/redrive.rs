@@ -7,7 +7,7 @@ use crate::port_contract::at;
 use crate::river::produce;
 use crate::servers::ports::Port;
 use crate::servers::proxy::{Act, END_TXN, Gate, proxy};
-use crate::servers::{Kafka, S3};
+use crate::servers::{Kafka, S3, lint};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -188,4 +188,11 @@ fn refused_records_go_back_once_whoever_is_killed_fenced_or_late() {
     let raw = EVENTS + LETTERS as u64 + to_send;
     assert_eq!((&report["raw_records"], &report["redriven"]), (&raw.into(), &to_send.into()), "{report}");
     assert_eq!(report["refused"], 2 * to_send);
+
+    // The same proof of a sample, as metrics that Prometheus takes.
+    let file = deployment.folder.path().join("verify.prom");
+    deployment.fine("verify", &["--sample", "50%", "--metrics-file", file.to_str().unwrap()]);
+    let metrics = std::fs::read_to_string(file).unwrap();
+    assert_eq!(lint(&metrics), "");
+    assert!(metrics.contains("\nthalweg_verify_sample_ratio 0.5\n"), "{metrics}");
 }

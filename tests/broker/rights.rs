@@ -114,7 +114,8 @@ impl Guarded<'_> {
     #[track_caller]
     fn generate(&self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
-        let made = command.args(["generate", "--events", EVENTS, "--config", &self.path("admin")]);
+        let made =
+            command.args(["generate", "--events", EVENTS, "--refused", "5", "--config", &self.path("admin")]);
         let made = made.args(["--topology", &self.path("topology.yaml")]).output().unwrap();
         assert!(made.status.success(), "{}", said(&made));
     }

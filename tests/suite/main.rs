@@ -41,4 +41,6 @@ mod remote;
 mod reroute;
 mod simulation;
 #[cfg(feature = "embedded")]
+mod verify;
+#[cfg(feature = "embedded")]
 mod watched;
