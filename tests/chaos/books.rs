@@ -52,12 +52,14 @@ impl Far {
         to(&mut self.repartition, ends(reader, Topic::Repartition, TARGETS, Isolation::ReadCommitted));
     }
 
-    /// All that is in the raw topic is routed, counted and filed.
-    fn is_all(&self) -> bool {
-        self.raw > 0
-            && self.routed >= self.raw
-            && self.filed >= self.raw
-            && self.aggregated >= self.repartition
+    /// All that is in the raw topic is routed and counted.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.raw > 0 && self.routed >= self.raw && self.aggregated >= self.repartition
+    }
+
+    /// And filed.
+    pub(crate) fn is_all(&self) -> bool {
+        self.is_counted() && self.filed >= self.raw
     }
 
     fn words(&self) -> String {
@@ -104,15 +106,16 @@ impl Pulse<'_> {
     }
 }
 
-/// Asks until all is done, and says how long that took. Meanwhile `keep` does what a supervisor does.
+/// Asks until they are so far, and says how long that took. Meanwhile `keep` does what a supervisor does.
 pub(crate) fn until_caught_up(
     reader: &mut dyn Reader,
+    is_so_far: fn(&Far) -> bool,
     patience: Duration,
     mut keep: impl FnMut(),
 ) -> Result<Duration, String> {
     let began = Instant::now();
     let mut far = Far::default();
-    while !far.is_all() {
+    while !is_so_far(&far) {
         if began.elapsed() > patience {
             return Err(format!("not caught up after {patience:?}: {}", far.words()));
         }

@@ -12,6 +12,8 @@
 //! metrics topic is right at its own position; no transaction hangs; one worker does the work of all soon after the
 //! rest died; nobody ended for a reason that nobody expects. The seed decides what is broken in which order; when
 //! exactly it happens is the machine's.
+#![expect(clippy::unwrap_used, reason = "all of it is tests")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its lines are what it is for")]
 
 mod board;
 mod books;
@@ -55,6 +57,7 @@ const FAILOVER_MAX: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(180);
 /// For all of the promised faults: one that waits for another waits as long as it takes.
 const PROMISED_MAX: Duration = Duration::from_secs(900);
+const LAST_PATIENCE: Duration = Duration::from_secs(60);
 /// Sent at the very end, to see one worker take over.
 const LAST_EVENTS: u64 = 600;
 
@@ -228,12 +231,14 @@ fn taken_over(
     board: &mut Board<'_>,
 ) -> Result<Duration, String> {
     let mut reader = deployment.log.reader();
-    books::until_caught_up(&mut *reader, PATIENCE, || nemesis.workers.keep())?;
+    books::until_caught_up(&mut *reader, Far::is_all, PATIENCE, || nemesis.workers.keep())?;
     books::no_transaction_hangs(&mut *reader)?;
     nemesis.workers.kill_all_but_one();
     board.say("all workers but one are gone for good");
     deployment.generate(&["--events", &LAST_EVENTS.to_string(), "--seed", "99"]);
-    let failover = books::until_caught_up(&mut *reader, Duration::from_secs(60), || nemesis.workers.keep())?;
+    let mut keep = || nemesis.workers.keep();
+    let failover = books::until_caught_up(&mut *reader, Far::is_counted, LAST_PATIENCE, &mut keep)?;
+    books::until_caught_up(&mut *reader, Far::is_all, LAST_PATIENCE, &mut keep)?;
     nemesis.workers.end_all();
     match failover < FAILOVER_MAX {
         true => Ok(failover),

@@ -8,9 +8,8 @@ mod bad_input;
 mod flights;
 mod kill;
 mod program;
-#[allow(dead_code, reason = "tests with brokers use more of it")]
 mod python;
-#[allow(dead_code, reason = "as above")]
+#[allow(dead_code, reason = "tests with brokers use more of it")]
 mod seed;
 #[path = "../servers/mod.rs"]
 mod servers;
