@@ -1,10 +1,10 @@
 //! The world as a test holds it: workers in it, time that passes, faults that strike, and all that was written.
 
+use super::Faults;
 use super::reader::SimLog;
 use super::state::{Event, NEVER, Pause, SECOND, State, TaskState};
 use super::store::SimObjects;
 use super::wire::{SimClock, Wire, micros};
-use super::Faults;
 use crate::model::{
     CommittedOffset, Incarnation, LogTime, NextOffset, Offset, OutRecord, Partition, Role, Topic,
     TopicPartition,
