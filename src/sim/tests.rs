@@ -312,7 +312,7 @@ fn a_client_that_was_expelled_names_a_hollow_membership_before_it_hears_of_it() 
     world.run_for(Duration::from_secs(2));
     let until = world.now() + 200_000_000;
     world.pause(1, until);
-    world.run_for(Duration::from_secs(201));
+    world.run_for(Duration::from_secs(300));
 
     let hollow = Membership { generation: -1, member: String::new() };
     assert_eq!(found.take(), Some(Some(hollow)));

@@ -2,14 +2,40 @@
 
 use super::history::{History, settings, shape};
 use super::{metrics, story};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use thalweg::model::{NextOffset, Partition, Reader, Topic, TopicPartition};
 use thalweg::sim::{Faults, Handles, Seed, Task, World};
-use thalweg::worker::{Context, Control, aggregate};
+use thalweg::worker::{Context, Control, Halt, aggregate};
+
+/// A target's worker alone with the log that a history left.
+pub(super) struct Replay {
+    pub(super) world: World,
+    controls: Rc<RefCell<Vec<Arc<Control>>>>,
+    /// It came as far as the history.
+    pub(super) is_there: bool,
+}
+
+impl Replay {
+    /// What its last life halts over.
+    pub(super) fn halts(&self) -> Vec<Halt> {
+        self.controls.borrow().last().map(|control| control.halts()).unwrap_or_default()
+    }
+}
 
 pub(super) fn check(history: &History, seed: u64) -> Result<(), String> {
+    let Replay { world, is_there, .. } = replay(history, seed);
+    let ended = compare(history, &world).and_then(|()| match is_there {
+        true => Ok(()),
+        false => Err("the replay did not finish".into()),
+    });
+    ended.map_err(|error| format!("I15, replayed: {error}"))
+}
+
+pub(super) fn replay(history: &History, seed: u64) -> Replay {
     let mut chance = Seed(!seed);
     let mut world = World::new(chance.draw(), shape(&history.setting), Faults::calm());
     for partition in (0..history.setting.targets).map(Partition) {
@@ -19,14 +45,18 @@ pub(super) fn check(history: &History, seed: u64) -> Result<(), String> {
         }
     }
     let (topology, settings) = (history.setting.topology.clone(), settings(&mut chance));
+    let controls: Rc<RefCell<Vec<Arc<Control>>>> = Rc::default();
+    let noted = controls.clone();
     world.spawn(0, move |handles: Handles| -> Task {
+        let control = Arc::new(Control::default());
+        noted.borrow_mut().push(control.clone());
         let context = Context {
             topology: topology.clone(),
             log: handles.log,
             objects: handles.objects,
             clock: handles.clock,
             settings: settings.clone(),
-            control: Arc::new(Control::default()),
+            control,
         };
         Box::pin(async move { aggregate::run(context).await.map(drop).map_err(|error| error.to_string()) })
     });
@@ -41,11 +71,7 @@ pub(super) fn check(history: &History, seed: u64) -> Result<(), String> {
         world.run_for(Duration::from_secs(1));
         reached(&world)
     });
-    let ended = compare(history, &world).and_then(|()| match is_there {
-        true => Ok(()),
-        false => Err("the replay did not finish".into()),
-    });
-    ended.map_err(|error| format!("I15, replayed: {error}"))
+    Replay { world, controls, is_there }
 }
 
 fn compare(history: &History, world: &World) -> Result<(), String> {
