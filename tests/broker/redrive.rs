@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a broker says to the end of an older producer.
 const FENCED: [i16; 2] = [47, 90];
 
+/// Payload, partition, key, names of headers.
+type Again = (Vec<u8>, u32, Option<Vec<u8>>, Vec<String>);
+
 /// Holds the next end of a transaction, once it is armed.
 #[derive(Default)]
 struct Line {
@@ -75,7 +78,7 @@ impl Deployment {
         for number in 0..LETTERS as u32 {
             let value = format!("{{{number}").into_bytes();
             let record = OutRecord {
-                key: (number % 3 > 0).then(|| format!("k{number}").into_bytes()),
+                key: (!number.is_multiple_of(3)).then(|| format!("k{number}").into_bytes()),
                 value: Some(value.clone()),
                 headers: vec![("trace".into(), number.to_string().into_bytes())],
             };
@@ -93,7 +96,7 @@ impl Deployment {
     }
 
     /// Whatever was sent again, as often as it was: payload, partition, key, headers.
-    fn again(&self) -> Vec<(Vec<u8>, u32, Option<Vec<u8>>, Vec<String>)> {
+    fn again(&self) -> Vec<Again> {
         let (mut reader, mut all) = (self.log.reader(), Vec::new());
         for partition in 0..2 {
             let place = at(Topic::Raw, partition);
@@ -180,7 +183,7 @@ fn refused_records_go_back_once_whoever_is_killed_fenced_or_late() {
             (broken[value], &names[..]),
             (*partition, &["trace".to_owned(), "thalweg.redriven".into()][..])
         );
-        assert_eq!(*key, (number % 3 > 0).then(|| format!("k{number}").into_bytes()));
+        assert_eq!(*key, (!number.is_multiple_of(3)).then(|| format!("k{number}").into_bytes()));
     }
 
     deployment.fine("run", &["--until-idle"]);
