@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a broker says to the end of an older producer.
 const FENCED: [i16; 2] = [47, 90];
 
+/// Payload, partition, key, names of headers.
+type Again = (Vec<u8>, u32, Option<Vec<u8>>, Vec<String>);
+
 /// Holds the next end of a transaction, once it is armed.
 #[derive(Default)]
 struct Line {
@@ -47,9 +50,6 @@ fn older(line: &Arc<Line>) -> Option<Kafka> {
     });
     Some(kafka)
 }
-
-/// Payload, partition, key, headers.
-type Again = (Vec<u8>, u32, Option<Vec<u8>>, Vec<String>);
 
 impl Deployment {
     fn dead_letters(&self, verb: &str, more: &[&str]) -> Command {
@@ -95,7 +95,7 @@ impl Deployment {
         sent
     }
 
-    /// Whatever was sent again, as often as it was.
+    /// Whatever was sent again, as often as it was: payload, partition, key, headers.
     fn again(&self) -> Vec<Again> {
         let (mut reader, mut all) = (self.log.reader(), Vec::new());
         for partition in 0..2 {
