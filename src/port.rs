@@ -193,6 +193,8 @@ pub enum Ended {
 pub trait Transactions {
     fn begin(&mut self) -> Pending<'_, ()>;
     fn send<'a>(&'a mut self, to: TopicPartition, records: &'a OutBatch) -> Pending<'a, ()>;
+    /// A record that may lack a key and has any headers: for verbs, one by one.
+    fn send_one<'a>(&'a mut self, to: TopicPartition, record: &'a OutRecord) -> Pending<'a, ()>;
     /// Offsets are the *next* to read. Never empty.
     fn send_offsets(
         &mut self,

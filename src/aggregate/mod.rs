@@ -37,6 +37,7 @@ pub use commit_record::{COMMIT_KEY, CommitRecord, SourceRecord};
 pub use era::{Era, Since};
 pub use restore::{NotRestored, Position, Rebuilding, Restoring};
 pub use scan::Scan;
+pub use series::late_windows;
 pub use sources::{Halt, SourceState, Sources, Verdict};
 pub use target::{Counted, Limits, Target};
 pub use transaction::Transaction;

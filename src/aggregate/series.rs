@@ -84,6 +84,25 @@ impl Series {
     }
 }
 
+/// Windows that an event at `time` comes too late for, by name: calendar windows that are closed at `floor`, and all of
+/// them where nothing is left that it could be counted in.
+pub fn late_windows(
+    topology: &Topology,
+    aggregate: &Aggregate,
+    time: Micros,
+    floor: Option<Micros>,
+) -> Vec<String> {
+    let mut calendar = Calendar::new(topology.zone.zone.clone());
+    let all = Series::of(aggregate);
+    let mut place = |series: &Series| series.place(topology, &mut calendar, time, floor, floor);
+    let places: Vec<Place> = all.iter().map(&mut place).collect();
+    if places.iter().all(|place| matches!(place, Place::Late | Place::Past)) {
+        return aggregate.windows.iter().map(|window| window.kind.name()).collect();
+    }
+    let late = all.iter().zip(places).filter(|(_, place)| *place == Place::Late);
+    late.map(|(series, _)| series.name.clone()).collect()
+}
+
 /// Where rolling windows with this pane end: `now`, rounded up to the pane.
 pub(crate) fn rolling_end(now: Micros, pane: Micros) -> Micros {
     (now + pane - 1).div_euclid(pane) * pane

@@ -52,7 +52,7 @@ pub(super) enum Verb {
     Cutover(Cutover),
     /// Print the SQL that reads the lake
     Ddl(Ddl),
-    /// Look at refused records
+    /// Look at refused records, and send them again
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     /// Print a completion script for a shell
@@ -71,6 +71,13 @@ pub(super) enum RoleName {
     Route,
     Aggregate,
     Lake,
+}
+
+/// Verbs that are given rights of their own.
+#[cfg(all(feature = "kafka", feature = "s3"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum VerbName {
+    Redrive,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -288,6 +295,9 @@ pub(super) struct Doctor {
     /// Roles that are to run with these rights; the store is looked at for lake only
     #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "route,aggregate,lake")]
     pub(super) roles: Vec<RoleName>,
+    /// Look at what this verb needs instead
+    #[arg(long, value_name = "VERB", conflicts_with = "roles")]
+    pub(super) verb: Option<VerbName>,
     /// What the list is printed as
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
@@ -377,12 +387,18 @@ pub(super) struct LakePlace {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLetters {
-    /// List refused records: place, time, reason, detail
+    /// List refused records by reason: place, time, detail, and whether they were sent again
     Ls {
         /// A file, or a folder that holds topology.yaml
         topology: PathBuf,
         #[command(flatten)]
         place: Place,
+        /// Only how many of each reason there are, and since when
+        #[arg(long)]
+        counts: bool,
+        /// All of each reason, and not its last ten. In JSON it is always all, one a line
+        #[arg(long, conflicts_with = "counts")]
+        all: bool,
         #[arg(long, value_name = "FORM", default_value = "text")]
         output: Output,
     },
@@ -395,13 +411,53 @@ pub(super) enum DeadLetters {
         #[command(flatten)]
         place: Place,
     },
-    /// Send refused records again (not there yet)
-    Redrive {
-        /// A file, or a folder that holds topology.yaml
-        topology: PathBuf,
-        #[command(flatten)]
-        place: Place,
-    },
+    /// Send refused records to the raw topic again, each once
+    Redrive(Redrive),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Says which letters it would send and what TOPOLOGY would make of them now; --apply sends them. Each goes \
+                  to its old partition as it was, with a header `thalweg.redriven` that names its letter, and is marked in \
+                  the same transaction. A marked letter is never sent again, so it may be killed and run again at any \
+                  time. Workers may go on; an embedded log has to be free.\n\n\
+                  Exit codes: 0 nothing to send, or done; 4 something to send, without --apply; 75 brokers are away, or \
+                  the directory is locked."
+)]
+pub(super) struct Redrive {
+    /// A file, or a folder that holds topology.yaml
+    pub(super) topology: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Only what was refused for this reason; may be given more than once [default: whatever the reason]
+    #[arg(long = "reason", value_name = "R")]
+    pub(super) reasons: Vec<String>,
+    /// Only what names this tenant; may be given more than once
+    #[arg(long = "tenant", value_name = "ID")]
+    pub(super) tenants: Vec<String>,
+    /// Only this letter, as `ls` prints it; may be given more than once
+    #[arg(long = "coordinate", value_name = "COORDINATE")]
+    pub(super) coordinates: Vec<String>,
+    /// Only records that the log took at this time or later: an instant, a UTC date, or `now`
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: Option<String>,
+    /// Only records that the log took before this time
+    #[arg(long, value_name = "TIME")]
+    pub(super) to: Option<String>,
+    /// Also what would be set aside and not counted, because its windows are closed or it lies in the future
+    #[arg(long)]
+    pub(super) late: bool,
+    /// Also what TOPOLOGY would refuse again: it becomes a new letter that names this one
+    #[arg(long)]
+    pub(super) refused: bool,
+    /// Letters a second at most [default: as fast as they are taken]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) rate: Option<u32>,
+    /// Do it
+    #[arg(long)]
+    pub(super) apply: bool,
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]

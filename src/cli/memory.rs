@@ -53,16 +53,25 @@ pub(super) struct Routed {
 impl Cores {
     pub(super) fn new(topology: Topology) -> Result<Self, Exit> {
         let topology = Arc::new(topology);
-        let version = RoutingVersion(topology.routing_version);
-        let pace = Pace { block_bytes: usize::MAX, says_at_end: false };
         let targets = (0..topology.partitions).map(|target| TargetLog {
             target: Target::new(Arc::clone(&topology), Partition(target), Limits::default()),
             next: NextOffset(0),
         });
+        Cores::over(Arc::clone(&topology), targets.collect())
+    }
+
+    /// Decodes and routes, and counts nothing.
+    pub(super) fn routing(topology: Topology) -> Result<Self, Exit> {
+        Cores::over(Arc::new(topology), Vec::new())
+    }
+
+    fn over(topology: Arc<Topology>, targets: Vec<TargetLog>) -> Result<Self, Exit> {
+        let version = RoutingVersion(topology.routing_version);
+        let pace = Pace { block_bytes: usize::MAX, says_at_end: false };
         let mut cores = Cores {
             decoder: Decoder::new(&topology),
             session: Session::new(Arc::clone(&topology), pace),
-            targets: targets.collect(),
+            targets,
             next: NextOffset(0),
             now: LogTime(0),
             live: BTreeMap::new(),
@@ -138,10 +147,11 @@ impl Cores {
         for Outgoing { sequence, to, record } in sent {
             let value = record.value.unwrap_or_default();
             if to.topic == Topic::Repartition {
-                let log = &mut self.targets[to.partition.0 as usize];
                 let halted = |halt: &dyn std::fmt::Display| Exit::failed(format_args!("halted: {halt}"));
-                log.target.take(Offset(log.next.0), self.now, &value).map_err(|halt| halted(&halt))?;
-                log.next.0 += 1;
+                if let Some(log) = self.targets.get_mut(to.partition.0 as usize) {
+                    log.target.take(Offset(log.next.0), self.now, &value).map_err(|halt| halted(&halt))?;
+                    log.next.0 += 1;
+                }
                 if let HopOne::Block(block) = HopOne::decode(&value).map_err(|damaged| halted(&damaged))? {
                     blocks.push((to.partition, block));
                 }

@@ -54,6 +54,19 @@ impl Place {
         if let Some(config) = &self.config {
             return super::remote::Remote::open(topology, config)?.alone();
         }
+        self.open_embedded(topology)
+    }
+
+    /// For whoever sends dead letters again: beside the workers, but never beside a second one.
+    pub(super) fn open_to_redrive(&self, topology: Topology) -> Result<Context, Exit> {
+        #[cfg(all(feature = "kafka", feature = "s3"))]
+        if let Some(config) = &self.config {
+            return super::remote::Remote::open(topology, config)?.redriving();
+        }
+        self.open_embedded(topology)
+    }
+
+    fn open_embedded(&self, topology: Topology) -> Result<Context, Exit> {
         let dir = self.directory();
         // A directory without a log is named, and none is made in it.
         river::open_to_read(dir)?;

@@ -75,7 +75,17 @@ impl Remote {
 
     /// As a role would have it, but never as the static member of a worker that may be running.
     pub(super) fn alone(&self) -> Result<Context, Exit> {
-        let settings = KafkaSettings { is_static_member: false, ..self.log.settings().clone() };
+        self.context(KafkaSettings { is_static_member: false, ..self.log.settings().clone() })
+    }
+
+    /// Writes in transactions of its own, whose name no worker has.
+    pub(super) fn redriving(&self) -> Result<Context, Exit> {
+        self.greet()?;
+        let settings = self.log.settings();
+        self.context(KafkaSettings { transactional_id: Some(settings.redriving()), ..settings.clone() })
+    }
+
+    fn context(&self, settings: KafkaSettings) -> Result<Context, Exit> {
         let objects: Rc<dyn Objects> = match &self.store {
             Place::Directory(dir) => Rc::new(LocalObjects::open_read_only(dir)),
             Place::Store(store) => Rc::new(RemoteObjects::open(store).map_err(topic::failed)?),

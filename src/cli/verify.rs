@@ -93,6 +93,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         ("raw records", report.raw_records),
         ("events in the lake", report.events),
         ("refused", report.refused),
+        ("of these redriven", report.redriven),
         ("contributions folded", report.contributions),
         ("metrics rows that are right", report.rows),
         ("history rows that are right", report.history_rows),

@@ -7,7 +7,7 @@ use super::{
     ready,
     writer::{Changes, Job},
 };
-use crate::model::{NextOffset, OutBatch, Partition, TopicPartition};
+use crate::model::{NextOffset, OutBatch, OutRecord, Partition, TopicPartition};
 use crate::port::{self, Ended, Failure, Membership, Pending, Reaction};
 use std::collections::BTreeMap;
 use std::mem;
@@ -60,6 +60,12 @@ impl Transactions {
         Ok(())
     }
 
+    fn send_one_now(&mut self, to: TopicPartition, record: &OutRecord) -> Result<(), Error> {
+        self.inner.store.source(to)?;
+        self.open()?.0.appends.entry(to).or_default().push_out(record);
+        Ok(())
+    }
+
     fn send_offsets_now(
         &mut self,
         offsets: &BTreeMap<Partition, NextOffset>,
@@ -100,6 +106,10 @@ impl port::Transactions for Transactions {
 
     fn send<'a>(&'a mut self, to: TopicPartition, records: &'a OutBatch) -> Pending<'a, ()> {
         ready(self.send_now(to, records))
+    }
+
+    fn send_one<'a>(&'a mut self, to: TopicPartition, record: &'a OutRecord) -> Pending<'a, ()> {
+        ready(self.send_one_now(to, record))
     }
 
     fn send_offsets(

@@ -11,6 +11,7 @@
 use super::error::{Error, is_passing};
 use super::native::{self, Change, Item, NativeError, topic_id};
 use super::paused::Paused;
+use super::reader::ends_failed;
 use super::settings::Settings;
 use super::{input, ready};
 use crate::model::{
@@ -109,7 +110,7 @@ impl Consumer {
                     return Err(Error::OutOfRange { topic, at: place, wanted: at, first, next });
                 }
                 Err(error) if is_passing(error.code) && Instant::now() < patience => {}
-                Err(error) => return Err(call(error)),
+                Err(error) => return Err(ends_failed(&member.client, &topic, partition, wait, error)),
             }
             thread::sleep(LOOK);
         }

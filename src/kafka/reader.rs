@@ -2,7 +2,7 @@
 
 use super::consumer::{committed, one};
 use super::error::{Error, is_passing, is_unknown};
-use super::native::{self, Item, topic_id};
+use super::native::{self, Item, NativeError, topic_id};
 use super::ready;
 use super::settings::Settings;
 use crate::model::{
@@ -35,6 +35,23 @@ struct Reading {
 
 fn open(config: &super::settings::Config) -> Result<native::Consumer, Error> {
     native::Consumer::new(config).map_err(|error| Error::call("make a client", &error))
+}
+
+/// What to make of ends that nobody gave. While a broker comes back, the client's list of leaders may miss some partitions
+/// of a topic that has them all: only what brokers do not know when they are asked for the topic itself is really gone.
+pub(super) fn ends_failed(
+    client: &native::Consumer,
+    topic: &str,
+    partition: Partition,
+    wait: Duration,
+    error: NativeError,
+) -> Error {
+    let is_there =
+        || topic_id(client.native(), topic, wait).is_ok_and(|(_, partitions)| partition.0 < partitions);
+    match is_unknown(error.code) && is_there() {
+        true => Error::Disagreed { topic: topic.to_owned(), partition, text: error.text },
+        false => Error::native(format!("ask for the ends of {topic} partition {partition}"), error),
+    }
 }
 
 impl Reader {
@@ -75,19 +92,8 @@ impl Reader {
         };
         match client.ends(&name, at.partition, wait) {
             Ok((first, next)) => Ok(Ends { first: NextOffset(first), next: NextOffset(next) }),
-            Err(error) if is_unknown(error.code) && self.is_there(at) => {
-                Err(Error::Disagreed { topic: name, partition: at.partition, text: error.text })
-            }
-            Err(error) => {
-                Err(Error::native(format!("ask for the ends of {name} partition {}", at.partition), error))
-            }
+            Err(error) => Err(ends_failed(client, &name, at.partition, wait, error)),
         }
-    }
-
-    /// What brokers say of the topic itself. While one of them comes back, the client's list of leaders may miss some
-    /// partitions of a topic that has them all.
-    fn is_there(&mut self, at: TopicPartition) -> bool {
-        self.facts_now(at.topic).is_ok_and(|facts| at.partition.0 < facts.partitions)
     }
 
     fn read_now(

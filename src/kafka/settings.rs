@@ -30,6 +30,8 @@ pub struct Settings {
     pub client: BTreeMap<String, String>,
     /// A member that comes back within the session time-out under the same name keeps its partitions.
     pub is_static_member: bool,
+    /// Of a verb that writes beside the workers; theirs are made of their ordinals.
+    pub transactional_id: Option<String>,
     pub timeouts: Timeouts,
 }
 
@@ -84,6 +86,7 @@ impl Settings {
             security: BTreeMap::new(),
             client: BTreeMap::new(),
             is_static_member: false,
+            transactional_id: None,
             timeouts: Timeouts::default(),
         }
     }
@@ -131,7 +134,13 @@ impl Settings {
     }
 
     fn transactional_id(&self) -> String {
-        format!("{}{}-0", self.transactional_ids(), self.ordinal)
+        let own = || format!("{}{}-0", self.transactional_ids(), self.ordinal);
+        self.transactional_id.clone().unwrap_or_else(own)
+    }
+
+    /// The one of `dead-letters redrive`: whoever begins with it ends whoever had it before.
+    pub fn redriving(&self) -> String {
+        format!("{}-redrive", self.deployment)
     }
 
     /// What every client has.

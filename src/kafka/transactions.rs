@@ -5,7 +5,7 @@ use super::lines::Lines;
 use super::native::{NativeError, TransactionalProducer};
 use super::settings::Settings;
 use super::{ready, watchdog};
-use crate::model::{NextOffset, OutBatch, Partition, Role, TopicPartition};
+use crate::model::{NextOffset, OutBatch, OutRecord, Partition, Role, TopicPartition};
 use crate::port::{self, Ended, Failure, Membership, Pending, Reaction};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
@@ -39,6 +39,12 @@ impl Transactions {
     fn send_now(&self, to: TopicPartition, records: &OutBatch) -> Result<(), Failure> {
         let topic = self.settings.topic(to.topic);
         let sent = self.producer.send(&topic, to.partition, records);
+        sent.map_err(|error| failure(format!("send to {topic}"), error))
+    }
+
+    fn send_one_now(&self, to: TopicPartition, record: &OutRecord) -> Result<(), Failure> {
+        let topic = self.settings.topic(to.topic);
+        let sent = self.producer.send_whole(&topic, to.partition, record);
         sent.map_err(|error| failure(format!("send to {topic}"), error))
     }
 
@@ -126,6 +132,10 @@ impl port::Transactions for Transactions {
 
     fn send<'a>(&'a mut self, to: TopicPartition, records: &'a OutBatch) -> Pending<'a, ()> {
         ready(self.send_now(to, records))
+    }
+
+    fn send_one<'a>(&'a mut self, to: TopicPartition, record: &'a OutRecord) -> Pending<'a, ()> {
+        ready(self.send_one_now(to, record))
     }
 
     fn send_offsets(

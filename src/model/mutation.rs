@@ -12,10 +12,14 @@ pub enum Mutation {
     UnitSplit,
     /// Offsets are committed before what is below them is acknowledged.
     CommitBeforeAcknowledgement,
+    /// A session knows of nothing before it: its first blocks follow none, and its links state none.
+    PrevForgotten,
     /// Blocks are sent before the session's links stand.
     LinksNotAwaited,
     /// Every link says "at end", also during a backlog.
     AlwaysAtEnd,
+    /// Offsets go into a transaction without a look at the membership that they are sent with.
+    MembershipUnchecked,
     /// Panes keep what an aborted transaction added.
     OverlayKept,
     /// A restored pane takes events again that are in it.
@@ -30,19 +34,27 @@ pub enum Mutation {
     UnfinishedPlanPassed,
     /// Files are written without a plan.
     PlanSkipped,
+    /// Whoever finds its slot taken goes on with the end that its own clock chose.
+    EndByClock,
+    /// A plan's last file is written only behind the next plan.
+    PlansPipelined,
     /// The offset is committed before the files are there.
     CommitBeforeUpload,
     /// A committed offset is a position without proof.
     HintTrusted,
+    /// A tenant's name is part of a path as it is.
+    TenantUnescaped,
 }
 
 impl Mutation {
-    pub const ALL: [Mutation; 14] = [
+    pub const ALL: [Mutation; 19] = [
         Mutation::PrevIgnored,
         Mutation::UnitSplit,
         Mutation::CommitBeforeAcknowledgement,
+        Mutation::PrevForgotten,
         Mutation::LinksNotAwaited,
         Mutation::AlwaysAtEnd,
+        Mutation::MembershipUnchecked,
         Mutation::OverlayKept,
         Mutation::PaneAtIgnored,
         Mutation::TornTailDiscarded,
@@ -50,8 +62,11 @@ impl Mutation {
         Mutation::DuplicatesByFilter,
         Mutation::UnfinishedPlanPassed,
         Mutation::PlanSkipped,
+        Mutation::EndByClock,
+        Mutation::PlansPipelined,
         Mutation::CommitBeforeUpload,
         Mutation::HintTrusted,
+        Mutation::TenantUnescaped,
     ];
 }
 

@@ -3,11 +3,15 @@
 //! `!` is safe in object keys and decoded by nobody on the way; percent text is decoded by some readers and
 //! not by others.
 
+use super::mutation::{self, Mutation};
 use std::fmt::Write;
 
 /// Bytes outside `[A-Za-z0-9._-]`, and a leading `_`, become `!XX`.
 pub fn encode_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
+    if mutation::is(Mutation::TenantUnescaped) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     for (at, &byte) in bytes.iter().enumerate() {
         if is_plain(byte, at) {
             text.push(char::from(byte));

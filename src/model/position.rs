@@ -96,6 +96,19 @@ impl fmt::Display for RoutingVersion {
     }
 }
 
+impl std::str::FromStr for Coordinate {
+    type Err = ();
+    /// What [`fmt::Display`] writes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, '-');
+        let mut part = |begin: &str| parts.next().and_then(|part| part.strip_prefix(begin)).ok_or(());
+        let incarnation = part("")?.parse().map_err(|_| ())?;
+        let partition = Partition(part("p")?.parse().map_err(|_| ())?);
+        let offset = Offset(part("o")?.parse().map_err(|_| ())?);
+        Ok(Coordinate { source: Source { incarnation, partition }, offset })
+    }
+}
+
 impl std::str::FromStr for Incarnation {
     type Err = std::num::ParseIntError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {

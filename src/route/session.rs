@@ -390,7 +390,10 @@ fn cut(mut block: Block) -> Vec<Block> {
 
 impl Tracked {
     fn new(opening: Opening) -> Self {
-        let Opening { partition, position, gap_to } = opening;
+        let Opening { partition, mut position, gap_to } = opening;
+        if mutation::is(Mutation::PrevForgotten) {
+            position.last.fill(None);
+        }
         let source = Source { incarnation: position.incarnation, partition };
         let fact = Fact { at: position.at, last: position.last };
         let lane = match gap_to {

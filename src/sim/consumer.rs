@@ -140,7 +140,10 @@ impl SimConsumer {
             return Err(failure(Reaction::Rejoin, text));
         }
         let late = Event::LateCommit { role, member, generation, partition, offset: offset.clone() };
-        let is_lost = state.chance.per_mille(state.faults.commit_lost);
+        let is_lost = {
+            let rate = state.faults.commit_lost;
+            state.strikes(rate)
+        };
         let fate = if is_lost { state.chance.below(3) } else { 0 };
         match fate {
             0 => {
@@ -154,7 +157,8 @@ impl SimConsumer {
             return Err(failure(Reaction::Retry, "the answer to an offset commit was lost"));
         }
         state.trace(11, role as u64, offset.next.0);
-        if state.chance.per_mille(state.faults.commit_again) {
+        let rate = state.faults.commit_again;
+        if state.strikes(rate) {
             let again = Event::LateCommit { role, member, generation, partition, offset };
             state.schedule_late(30 * SECOND, again);
         }
@@ -269,6 +273,9 @@ impl Consumer for SimConsumer {
 
     fn membership(&mut self) -> Option<Membership> {
         self.follow_generation();
+        if self.generation < 0 && !self.has_left && self.wire.state().faults.hollow_membership {
+            return Some(Membership { generation: -1, member: String::new() });
+        }
         let member = self.member.filter(|_| self.generation >= 0 && !self.has_left)?;
         Some(Membership { generation: self.generation, member: member.to_string() })
     }
@@ -290,9 +297,13 @@ impl SimConsumer {
     /// The client's own thread hears of a new generation without a poll, as long as it is a member.
     fn follow_generation(&mut self) {
         let mut state = self.wire.state();
+        let is_hollow = state.faults.hollow_membership;
         let members = &state.group(self.role).members;
-        if let Some(found) = self.member.and_then(|id| members.get(&id)) {
-            self.generation = found.generation;
+        match self.member.map(|id| members.get(&id)) {
+            Some(Some(found)) => self.generation = found.generation,
+            // Its last heartbeat was refused; the application hears of it at its next poll.
+            Some(None) if is_hollow => self.generation = -1,
+            Some(None) | None => {}
         }
     }
 }

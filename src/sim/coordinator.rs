@@ -1,5 +1,6 @@
 //! The transaction coordinator, as brokers were before KIP-890: an EndTxn names only producer and epoch,
-//! so a copy that comes late ends whatever transaction of that epoch is open then.
+//! so a copy that comes late ends whatever transaction of that epoch is open then. With
+//! [`Faults::transaction_epochs`](super::Faults) it is as they are since: each end begins a new epoch.
 
 use super::partition::{Fate, TransactionNumber};
 use super::state::{Event, SECOND, State, change, change_of};
@@ -10,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Coordinator {
     pub(super) epoch: u32,
     pub(super) open: Option<Open>,
-    /// Copies of ends that are still on their way: they hit the next transaction of this epoch.
-    late: Vec<bool>,
+    /// Copies of ends that are still on their way, with their epoch: they hit the next transaction that is of it.
+    late: Vec<(u32, bool)>,
 }
 
 #[derive(Debug)]
@@ -27,8 +28,12 @@ impl State {
         self.end(id, false);
         let coordinator = self.coordinators.entry(id.to_owned()).or_default();
         coordinator.epoch += 1;
-        coordinator.late.clear();
         coordinator.epoch
+    }
+
+    /// As its producer learns it with every answer.
+    pub(super) fn epoch_of(&self, id: &str) -> u32 {
+        self.coordinators.get(id).map_or(0, |coordinator| coordinator.epoch)
     }
 
     pub(super) fn is_current(&self, id: &str, epoch: u32) -> bool {
@@ -42,10 +47,10 @@ impl State {
     /// Ends of earlier transactions of this epoch that are on their way arrive while this one is open.
     pub(super) fn transaction_begun(&mut self, id: &str, epoch: u32) {
         let late = self.coordinators.get_mut(id).map(|found| std::mem::take(&mut found.late));
-        for commit in late.unwrap_or_default() {
+        for (epoch, commit) in late.unwrap_or_default() {
             self.schedule_end(id, epoch, commit);
         }
-        if self.chance.per_mille(self.faults.transaction_torn) {
+        if !self.faults.transaction_epochs && self.strikes(self.faults.transaction_torn) {
             self.schedule_end(id, epoch, true);
         }
     }
@@ -55,9 +60,9 @@ impl State {
         self.schedule(at, Event::LateEnd { id: id.to_owned(), epoch, commit });
     }
 
-    pub(super) fn end_again_later(&mut self, id: &str, commit: bool) {
+    pub(super) fn end_again_later(&mut self, id: &str, epoch: u32, commit: bool) {
         if let Some(coordinator) = self.coordinators.get_mut(id) {
-            coordinator.late.push(commit);
+            coordinator.late.push((epoch, commit));
         }
     }
 
@@ -104,6 +109,11 @@ impl State {
             return;
         };
         self.trace(8, u64::from(open.number), u64::from(commit));
+        if self.faults.transaction_epochs
+            && let Some(coordinator) = self.coordinators.get_mut(id)
+        {
+            coordinator.epoch += 1;
+        }
         self.fates[open.number as usize] = if commit { Fate::Committed } else { Fate::Aborted };
         for at in open.partitions {
             self.log(at).append_marker(open.number);

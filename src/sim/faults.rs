@@ -43,6 +43,8 @@ pub struct Faults {
     pub transaction_late_abort: u32,
     /// An end (commit) that nobody saw repeated hits an open transaction: its first part is visible early.
     pub transaction_torn: u32,
+    /// Brokers since KIP-890: every end begins a new epoch, so that a late copy of it is refused.
+    pub transaction_epochs: bool,
 
     /// A create fails in passing (409, 503), without effect.
     pub create_refused: u32,
@@ -50,6 +52,9 @@ pub struct Faults {
     pub create_unknown: u32,
     /// In a thousand steps: an operator sets the lake's position to any offset, without metadata.
     pub commit_reset: u32,
+
+    /// So many strikes, and no more: for finding out how few a failure needs. `None`: any number.
+    pub strikes_max: Option<u64>,
 
     /// A broken store, for the mutation check: `create` overwrites.
     pub store_overwrites: bool,
@@ -70,6 +75,9 @@ pub struct Faults {
     pub rebalance: u64,
     /// Longest stop of a worker, in microseconds.
     pub pause_micros: u64,
+    /// A client that was expelled goes on naming a membership, with generation -1 and no member: the hole
+    /// through which brokers take offsets of a transaction unchecked.
+    pub hollow_membership: bool,
     /// Members without a sign of life are expelled long before a transaction times out.
     pub short_session: bool,
     /// Compacted topics are cleaned often, and without lag.
@@ -92,11 +100,13 @@ impl Faults {
             ends_at_last_stable: self.ends_at_last_stable,
             keeps_epoch: self.keeps_epoch,
             admits_every_generation: self.admits_every_generation,
+            transaction_epochs: self.transaction_epochs,
+            hollow_membership: self.hollow_membership,
             ..Faults::calm()
         }
     }
 
-    /// A random subset, each with a random rate.
+    /// A random subset, each with a random rate. Histories are short, so the rates are high.
     pub fn draw(chance: &mut Seed) -> Self {
         let mut rate = |most: u64| if chance.one_in(2) { 0 } else { 1 + chance.below(most) as u32 };
         let mut faults = Faults {
@@ -104,34 +114,120 @@ impl Faults {
             transient: rate(40),
             slow: rate(60),
             slow_micros: 0,
-            send: rate(60),
+            send: rate(100),
             refused_first: rate(300),
             limbo: rate(500),
             commit_lost: rate(200),
             commit_again: rate(200),
-            commit_back: rate(3),
+            commit_back: rate(10),
             commit_forgotten: 0,
-            transaction_send: rate(40),
-            transaction_refused: rate(80),
-            transaction_unknown: rate(80),
-            transaction_tainted: rate(150),
-            transaction_late_abort: rate(500),
-            transaction_torn: rate(100),
+            transaction_send: rate(60),
+            transaction_refused: rate(120),
+            transaction_unknown: rate(120),
+            transaction_tainted: rate(300),
+            transaction_late_abort: rate(700),
+            transaction_torn: rate(200),
             create_refused: rate(100),
-            create_unknown: rate(200),
+            create_unknown: rate(300),
             ..Faults::default()
         };
         // Zombies and crashes are what the protocols are about: off in one history of four only.
         let mut every = |most: u64| if chance.one_in(4) { 0 } else { chance.between(most / 10, most) };
-        (faults.crash, faults.pause) = (every(2000), every(2000));
-        (faults.replace, faults.rebalance) = (every(6000), every(4000));
+        (faults.crash, faults.pause) = (every(600), every(600));
+        (faults.replace, faults.rebalance) = (every(500), every(1000));
         faults.slow_micros = chance.between(10_000, 4_000_000);
         faults.pause_micros = chance.between(1_000_000, 60_000_000);
-        faults.commit_forgotten = u32::from(chance.one_in(4));
-        faults.commit_reset = u32::from(chance.one_in(4));
-        faults.short_session = chance.one_in(3);
+        faults.commit_forgotten = if chance.one_in(4) { 3 } else { 0 };
+        faults.commit_reset = if chance.one_in(4) { 3 } else { 0 };
+        faults.short_session = chance.one_in(2);
         faults.eager_compaction = chance.one_in(2);
         faults.clock_skew = chance.one_in(4);
+        faults.transaction_epochs = chance.one_in(8);
+        faults.hollow_membership = chance.one_in(2);
         faults
+    }
+
+    /// Kinds that can be left out one at a time, to see which of them a failure needs.
+    pub const KINDS: [&str; 28] = [
+        "cuts",
+        "transient",
+        "slow",
+        "send",
+        "refused_first",
+        "limbo",
+        "commit_lost",
+        "commit_again",
+        "commit_back",
+        "commit_forgotten",
+        "commit_reset",
+        "transaction_send",
+        "transaction_refused",
+        "transaction_unknown",
+        "transaction_tainted",
+        "transaction_late_abort",
+        "transaction_torn",
+        "create_refused",
+        "create_unknown",
+        "crash",
+        "pause",
+        "replace",
+        "rebalance",
+        "short_session",
+        "eager_compaction",
+        "clock_skew",
+        "transaction_epochs",
+        "hollow_membership",
+    ];
+
+    /// False if there is no such kind.
+    pub fn leave_out(&mut self, kind: &str) -> bool {
+        match kind {
+            "cuts" => self.cuts = false,
+            "transient" => self.transient = 0,
+            "slow" => self.slow = 0,
+            "send" => self.send = 0,
+            "refused_first" => self.refused_first = 0,
+            "limbo" => self.limbo = 0,
+            "commit_lost" => self.commit_lost = 0,
+            "commit_again" => self.commit_again = 0,
+            "commit_back" => self.commit_back = 0,
+            "commit_forgotten" => self.commit_forgotten = 0,
+            "commit_reset" => self.commit_reset = 0,
+            "transaction_send" => self.transaction_send = 0,
+            "transaction_refused" => self.transaction_refused = 0,
+            "transaction_unknown" => self.transaction_unknown = 0,
+            "transaction_tainted" => self.transaction_tainted = 0,
+            "transaction_late_abort" => self.transaction_late_abort = 0,
+            "transaction_torn" => self.transaction_torn = 0,
+            "create_refused" => self.create_refused = 0,
+            "create_unknown" => self.create_unknown = 0,
+            "crash" => self.crash = 0,
+            "pause" => self.pause = 0,
+            "replace" => self.replace = 0,
+            "rebalance" => self.rebalance = 0,
+            "short_session" => self.short_session = false,
+            "eager_compaction" => self.eager_compaction = false,
+            "clock_skew" => self.clock_skew = false,
+            "transaction_epochs" => self.transaction_epochs = false,
+            "hollow_membership" => self.hollow_membership = false,
+            _ => return false,
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_leaves_out_every_kind_has_a_calm_world() {
+        for seed in 0..20 {
+            let mut faults = Faults::draw(&mut Seed(seed));
+            assert!(Faults::KINDS.iter().all(|kind| faults.leave_out(kind)));
+            (faults.slow_micros, faults.pause_micros) = (0, 0);
+
+            assert_eq!(faults, Faults::calm());
+        }
     }
 }

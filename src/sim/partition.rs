@@ -29,6 +29,8 @@ pub(super) struct PartitionLog {
     pub(super) first: u64,
     pub(super) next: u64,
     pub(super) entries: Vec<Entry>,
+    /// Up to here somebody has read.
+    pub(super) read_below: u64,
     /// Open transactions and where each one's first record lies.
     open: Vec<(TransactionNumber, u64)>,
     last_time: i64,
@@ -109,6 +111,14 @@ impl PartitionLog {
     /// Retention: nothing below `to` is left.
     pub(super) fn expire(&mut self, to: u64) {
         self.first = self.first.max(to.min(self.last_stable()));
+    }
+
+    /// An unclean election: whatever stands at `to` and behind it is gone, and its offsets are given again.
+    pub(super) fn truncate(&mut self, to: u64) {
+        let kept = self.entries.partition_point(|entry| entry.offset < to);
+        self.entries.truncate(kept);
+        self.open.retain(|&(_, first)| first < to);
+        self.next = self.next.min(to.max(self.first));
     }
 
     /// Drops what a newer record of the same key replaces, but only if that one lies below the active

@@ -52,7 +52,10 @@ impl State {
             if self.faults.cuts { self.chance.between(1, self.batch_max) as usize } else { usize::MAX };
         let source = Source { incarnation: self.incarnation(at.topic), partition: at.partition };
         let State { logs, fates, .. } = self;
-        logs.entry(at).or_default().read(from, fates, source, bytes_max, count_max)
+        let log = logs.entry(at).or_default();
+        let batch = log.read(from, fates, source, bytes_max, count_max);
+        log.read_below = log.read_below.max(batch.next.0);
+        batch
     }
 }
 

@@ -58,7 +58,7 @@ impl State {
             let is_first = !queue.has_state;
             let follows = !queue.waiting.is_empty();
             self.senders[sender].queued_bytes -= weight(&record);
-            let outcome = if is_first && follows && self.chance.per_mille(self.faults.refused_first) {
+            let outcome = if is_first && follows && self.strikes(self.faults.refused_first) {
                 // The second record's sequence is accepted, and its acknowledgement implies the first's.
                 let next = self.log(to).next;
                 Ok((Offset(next), LogTime(self.now)))
@@ -81,7 +81,7 @@ impl State {
         to: TopicPartition,
         record: OutRecord,
     ) -> Result<(Offset, LogTime), crate::port::Failure> {
-        let is_failed = self.chance.per_mille(self.faults.send);
+        let is_failed = self.strikes(self.faults.send);
         let fate = if is_failed { self.chance.below(3) } else { 3 };
         match fate {
             0 => self.trace(6, 0, 0),
@@ -104,7 +104,7 @@ impl State {
         self.senders[sender].is_gone = true;
         for (to, queue) in queues {
             for (_, record) in queue.waiting {
-                if self.chance.per_mille(self.faults.limbo) {
+                if self.strikes(self.faults.limbo) {
                     self.schedule_late(60 * SECOND, Event::LateAppend { to, record });
                 }
             }

@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) store: Store,
     pub(super) tasks: Vec<TaskState>,
     pub(super) violations: Vec<String>,
+    /// Faults that have struck.
+    pub(super) struck: u64,
     /// Longest silence of a member, in microseconds.
     pub(super) session: i64,
     /// Most records that one read gives.
@@ -176,6 +178,7 @@ impl State {
             store: Store::default(),
             tasks: Vec::new(),
             violations: Vec::new(),
+            struck: 0,
             session,
             batch_max,
             events: BinaryHeap::new(),
@@ -265,9 +268,24 @@ impl State {
         bits.map(|bit| self.changes[bit]).sum()
     }
 
+    /// Does a fault of so many in a thousand strike now?
+    pub(super) fn strikes(&mut self, per_mille: u32) -> bool {
+        self.chance.per_mille(per_mille) && self.may_strike()
+    }
+
+    /// As [`State::strikes`], for one in `n`.
+    pub(super) fn strikes_once_in(&mut self, n: u64) -> bool {
+        self.chance.one_in(n) && self.may_strike()
+    }
+
+    fn may_strike(&mut self) -> bool {
+        self.struck += 1;
+        self.faults.strikes_max.is_none_or(|most| self.struck <= most)
+    }
+
     /// How long a call is held up on one way.
     pub(super) fn latency(&mut self) -> i64 {
-        if self.chance.per_mille(self.faults.slow) {
+        if self.strikes(self.faults.slow) {
             return 1 + self.chance.below(self.faults.slow_micros) as i64;
         }
         1 + self.chance.below(1000) as i64
@@ -391,7 +409,7 @@ impl State {
         let role = [Role::Route, Role::Aggregate, Role::Lake][self.chance.below(3) as usize];
         let partitions = u64::from(self.group(role).partitions);
         let partition = Partition(self.chance.below(partitions) as u32);
-        if self.chance.per_mille(self.faults.commit_back) {
+        if self.strikes(self.faults.commit_back) {
             let State { groups, chance, .. } = self;
             let group = &mut groups[role as usize];
             let older = group.history.get(&partition).and_then(|history| chance.pick(history)).cloned();
@@ -400,7 +418,7 @@ impl State {
                 self.trace(4, role as u64, u64::from(partition.0));
             }
         }
-        if role == Role::Lake && self.chance.per_mille(self.faults.commit_reset) {
+        if role == Role::Lake && self.strikes(self.faults.commit_reset) {
             let next = self.log(TopicPartition { topic: Topic::Raw, partition }).next;
             let next = NextOffset(self.chance.below(next + 1));
             let offset = CommittedOffset { next, metadata: String::new() };
@@ -408,7 +426,7 @@ impl State {
             self.trace(14, u64::from(partition.0), next.0);
         }
         // Route refuses to go on without its metadata, by name: a scenario of its own, not a fault of every day.
-        if role != Role::Route && self.chance.per_mille(self.faults.commit_forgotten) {
+        if role != Role::Route && self.strikes(self.faults.commit_forgotten) {
             self.group(role).committed.remove(&partition);
             self.trace(5, role as u64, u64::from(partition.0));
         }

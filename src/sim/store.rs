@@ -48,12 +48,12 @@ impl Objects for SimObjects {
             let answer = {
                 let mut state = self.0.state();
                 let worker = Some(state.tasks[self.0.task].worker);
-                let State { chance, faults, .. } = &mut *state;
-                if chance.per_mille(faults.create_refused) {
+                let (refused, unknown) = (state.faults.create_refused, state.faults.create_unknown);
+                if state.strikes(refused) {
                     return Err(failure(Reaction::Retry, format!("create of `{key}` met another")));
                 }
-                let is_unknown = chance.per_mille(faults.create_unknown);
-                let fate = if is_unknown { chance.below(3) } else { 0 };
+                let is_unknown = state.strikes(unknown);
+                let fate = if is_unknown { state.chance.below(3) } else { 0 };
                 let answer = match fate {
                     0 => state.create_object(key.to_owned(), body, worker),
                     1 => {

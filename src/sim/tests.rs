@@ -5,7 +5,7 @@ use crate::model::{
     CommittedOffset, Incarnation, LogTime, NextOffset, OutBatch, OutRecord, Partition, Role, Topic,
     TopicPartition,
 };
-use crate::port::{Consumer, Created, Ended, Isolation, Polled, Reaction};
+use crate::port::{Consumer, Created, Ended, Isolation, Membership, Polled, Reaction};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -249,6 +249,122 @@ fn a_tainted_commit_leaves_a_copy_that_ends_the_next_transaction_early() {
 
     let early = early.count();
     assert!((3..=17).contains(&early), "commit and abort both come late: {early} of 20");
+}
+
+#[test]
+fn since_every_end_begins_an_epoch_a_late_one_ends_nothing() {
+    for (abort, faults) in [
+        (true, Faults { transaction_late_abort: 1000, ..Faults::calm() }),
+        (false, Faults { transaction_tainted: 1000, ..Faults::calm() }),
+    ] {
+        let mut world = world(6, Faults { transaction_epochs: true, ..faults });
+        world.spawn(1, move |handles| {
+            Box::pin(async move {
+                reuse_producer(handles, abort).await;
+                Ok(())
+            })
+        });
+        world.run_for(Duration::from_secs(10));
+
+        assert!(world.has_open_transaction(at(Topic::State)), "the second transaction is still open");
+        assert_eq!(texts(&world, Topic::State).len(), usize::from(!abort));
+        assert_eq!(world.violations(), [""; 0]);
+    }
+}
+
+#[test]
+fn offsets_without_generation_and_member_are_taken_and_noticed() {
+    let mut world = world(9, Faults::calm());
+
+    drive(&mut world, 1, |handles| async move {
+        let mut transactions = handles.log.transactions().await.unwrap();
+        transactions.begin().await.unwrap();
+        let offsets = BTreeMap::from([(P0, NextOffset(5))]);
+        let hollow = Membership { generation: -1, member: String::new() };
+        transactions.send_offsets(&offsets, &hollow).await.unwrap();
+        transactions.commit().await.unwrap();
+    });
+
+    assert_eq!(world.committed(Role::Aggregate, P0), Some(offset(5)));
+    assert!(world.violations()[0].starts_with("I12"), "{:?}", world.violations());
+}
+
+#[test]
+fn a_client_that_was_expelled_names_a_hollow_membership_before_it_hears_of_it() {
+    let mut world = world(10, Faults { hollow_membership: true, ..Faults::calm() });
+    let found = Rc::new(RefCell::new(None));
+    let heard = found.clone();
+    world.spawn(1, move |handles| {
+        let heard = heard.clone();
+        Box::pin(async move {
+            let mut consumer = handles.log.consumer(Role::Aggregate);
+            while !matches!(news(&mut *consumer).await, Polled::Assigned(_)) {}
+            for _ in 0..50 {
+                handles.clock.sleep(Duration::from_millis(100)).await;
+            }
+            *heard.borrow_mut() = Some(consumer.membership());
+            handles.clock.sleep(Duration::from_secs(600)).await;
+            Ok(())
+        })
+    });
+    world.run_for(Duration::from_secs(2));
+    let until = world.now() + 200_000_000;
+    world.pause(1, until);
+    world.run_for(Duration::from_secs(201));
+
+    let hollow = Membership { generation: -1, member: String::new() };
+    assert_eq!(found.take(), Some(Some(hollow)));
+}
+
+#[test]
+fn a_conflict_has_no_effect_and_a_lost_answer_any() {
+    let mut world = world(11, Faults { create_refused: 1000, ..Faults::calm() });
+    drive(&mut world, 1, |handles| async move {
+        let refused = handles.objects.create("a", b"1".to_vec()).await.unwrap_err();
+        assert_eq!(refused.reaction, Reaction::Retry);
+    });
+    assert_eq!(world.stored(0), []);
+
+    let there = (0..30).filter(|&seed| {
+        let mut world = self::world(seed, Faults { create_unknown: 1000, ..Faults::calm() });
+        drive(&mut world, 1, |handles| async move {
+            assert_eq!(handles.objects.create("a", b"1".to_vec()).await.unwrap(), Created::Unknown);
+        });
+        world.object("a").is_some()
+    });
+    let there = there.count();
+    assert!((3..=27).contains(&there), "there at once in {there} of 30");
+}
+
+#[test]
+fn an_unclean_election_takes_acknowledged_records_and_gives_their_offsets_again() {
+    let mut world = world(12, Faults::calm());
+    let first = world.append_raw(P0, None, Some(b"kept".to_vec()));
+    for lost in ["lost", "lost too"] {
+        world.append_raw(P0, None, Some(lost.into()));
+    }
+
+    assert_eq!(world.truncate(at(Topic::Raw), first.next()), 2);
+    let again = world.append_raw(P0, None, Some(b"other".to_vec()));
+
+    assert_eq!(again.0, first.0 + 1);
+    assert_eq!(texts(&world, Topic::Raw), ["kept", "other"]);
+}
+
+#[test]
+fn what_retention_took_is_a_failure_to_read_and_never_a_silent_skip() {
+    let mut world = world(13, Faults::calm());
+    for _ in 0..4 {
+        world.append_raw(P0, None, Some(b"x".to_vec()));
+    }
+    world.expire(at(Topic::Raw), NextOffset(2));
+
+    drive(&mut world, 1, |handles| async move {
+        let mut reader = handles.log.reader();
+        let refused = reader.read(at(Topic::Raw), NextOffset(1), 1 << 20).await.unwrap_err();
+        assert_eq!(refused.reaction, Reaction::Halt);
+        assert_eq!(reader.ends(at(Topic::Raw), Isolation::ReadCommitted).await.unwrap().first, NextOffset(2));
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::wire::{Wire, failure};
-use crate::model::{NextOffset, OutBatch, Partition, Role, TopicPartition};
+use crate::model::{NextOffset, OutBatch, OutRecord, Partition, Role, TopicPartition};
 use crate::port::{Ended, Failure, Membership, Pending, Reaction, Transactions};
 use std::collections::BTreeMap;
 
@@ -41,6 +41,17 @@ impl SimTransactions {
         }
     }
 
+    fn append(&self, to: TopicPartition, record: OutRecord) -> Result<(), Failure> {
+        let mut state = self.wire.state();
+        self.check_epoch(&state)?;
+        let rate = state.faults.transaction_send;
+        if state.strikes(rate) {
+            return Err(self.refused("a record"));
+        }
+        state.append_open(&self.id, to, record);
+        Ok(())
+    }
+
     fn refused(&self, what: &str) -> Failure {
         failure(Reaction::Replay, format!("{what} of producer `{}` was refused", self.id))
     }
@@ -52,7 +63,7 @@ impl Transactions for SimTransactions {
             self.wire.hop().await;
             let mut state = self.wire.state();
             self.check_epoch(&state)?;
-            if self.needs_new_epoch {
+            if self.needs_new_epoch && !state.faults.transaction_epochs {
                 state.violation(format!("I13: `{}` began again in epoch {}", self.id, self.epoch));
             }
             state.transaction_begun(&self.id, self.epoch);
@@ -64,20 +75,21 @@ impl Transactions for SimTransactions {
         Box::pin(async move {
             self.wire.hop().await;
             for record in records.to_records() {
-                {
-                    let mut state = self.wire.state();
-                    self.check_epoch(&state)?;
-                    let State { chance, faults, .. } = &mut *state;
-                    if chance.per_mille(faults.transaction_send) {
-                        return Err(self.refused("a record"));
-                    }
-                    state.append_open(&self.id, to, record);
-                }
+                self.append(to, record)?;
                 // Between two records anything may end the transaction, but mostly nothing comes between.
                 if self.wire.state().chance.one_in(8) {
                     self.wire.hop().await;
                 }
             }
+            self.wire.hop().await;
+            Ok(())
+        })
+    }
+
+    fn send_one<'a>(&'a mut self, to: TopicPartition, record: &'a OutRecord) -> Pending<'a, ()> {
+        Box::pin(async move {
+            self.wire.hop().await;
+            self.append(to, record.clone())?;
             self.wire.hop().await;
             Ok(())
         })
@@ -94,8 +106,8 @@ impl Transactions for SimTransactions {
             {
                 let mut state = self.wire.state();
                 self.check_epoch(&state)?;
-                let State { chance, faults, .. } = &mut *state;
-                if chance.per_mille(faults.transaction_send) {
+                let rate = state.faults.transaction_send;
+                if state.strikes(rate) {
                     return Err(self.refused("offsets"));
                 }
                 if offsets.is_empty() {
@@ -126,25 +138,28 @@ impl Transactions for SimTransactions {
             let ended = {
                 let mut state = self.wire.state();
                 self.check_epoch(&state)?;
-                let State { chance, faults, .. } = &mut *state;
-                if chance.per_mille(faults.transaction_refused) {
+                let rate = state.faults.transaction_refused;
+                if state.strikes(rate) {
                     return Err(self.refused("commit"));
                 }
-                if chance.per_mille(faults.transaction_unknown) {
-                    if chance.one_in(2) {
+                let rate = state.faults.transaction_unknown;
+                if state.strikes(rate) {
+                    if state.chance.one_in(2) {
                         state.end(&self.id, true);
                     }
                     self.needs_new_epoch = true;
                     return Err(failure(Reaction::Rejoin, "the answer to a commit was lost"));
                 }
-                let is_tainted = chance.per_mille(faults.transaction_tainted);
+                let rate = state.faults.transaction_tainted;
+                let is_tainted = state.strikes(rate);
                 state.end(&self.id, true);
                 if is_tainted {
                     // The copy is a retry of the commit, or the abort of a client that had given up.
                     let commit = state.chance.one_in(2);
-                    state.end_again_later(&self.id, commit);
+                    state.end_again_later(&self.id, self.epoch, commit);
                     self.needs_new_epoch = true;
                 }
+                self.epoch = state.epoch_of(&self.id);
                 if is_tainted { Ended::Tainted } else { Ended::Clean }
             };
             self.wire.hop().await;
@@ -160,10 +175,11 @@ impl Transactions for SimTransactions {
                 self.check_epoch(&state)?;
                 state.end(&self.id, false);
                 self.needs_new_epoch = true;
-                let State { chance, faults, .. } = &mut *state;
-                if chance.per_mille(faults.transaction_late_abort) {
-                    state.end_again_later(&self.id, false);
+                let rate = state.faults.transaction_late_abort;
+                if state.strikes(rate) {
+                    state.end_again_later(&self.id, self.epoch, false);
                 }
+                self.epoch = state.epoch_of(&self.id);
             }
             self.wire.hop().await;
             Ok(())

@@ -39,8 +39,9 @@ impl Wire {
     /// The way there of a call that may fail in passing, without effect.
     pub(super) async fn call(&self, what: &str) -> Result<(), Failure> {
         self.hop().await;
-        let State { faults, chance, .. } = &mut *self.state();
-        match chance.per_mille(faults.transient) {
+        let mut state = self.state();
+        let rate = state.faults.transient;
+        match state.strikes(rate) {
             true => Err(failure(Reaction::Retry, format!("{what} failed in passing"))),
             false => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! The world as a test holds it: workers in it, time that passes, faults that strike, and all that was written.
 
-use super::partition::is_committed;
+use super::partition::{Entry, PartitionLog, is_committed};
 use super::reader::SimLog;
 use super::state::{Event, NEVER, Pause, SECOND, State, TaskState};
 use super::store::SimObjects;
@@ -230,12 +230,12 @@ impl World {
     fn strike(&mut self) {
         let (crash, pause, replace, rebalance) = {
             let mut state = self.state.borrow_mut();
-            let State { chance, faults, .. } = &mut *state;
+            let Faults { crash, pause, replace, rebalance, .. } = state.faults;
             let drawn = (
-                chance.one_in(faults.crash),
-                chance.one_in(faults.pause),
-                chance.one_in(faults.replace),
-                chance.one_in(faults.rebalance),
+                state.strikes_once_in(crash),
+                state.strikes_once_in(pause),
+                state.strikes_once_in(replace),
+                state.strikes_once_in(rebalance),
             );
             state.trouble_positions();
             drawn
@@ -397,6 +397,20 @@ impl World {
         self.state.borrow_mut().log(at).expire(to.0);
     }
 
+    /// An unclean election: acknowledged records are gone, from `to` on. Says how many.
+    pub fn truncate(&mut self, at: TopicPartition, to: NextOffset) -> usize {
+        let mut state = self.state.borrow_mut();
+        let log = state.log(at);
+        let before = log.entries.len();
+        log.truncate(to.0);
+        before - log.entries.len()
+    }
+
+    /// Nobody has read what stands here or behind it.
+    pub fn read_below(&self, at: TopicPartition) -> NextOffset {
+        NextOffset(self.state.borrow_mut().log(at).read_below)
+    }
+
     /// An operator's hand: sets a group's position, or forgets it.
     pub fn set_committed(&mut self, role: Role, partition: Partition, offset: Option<CommittedOffset>) {
         let mut state = self.state.borrow_mut();
@@ -433,16 +447,22 @@ impl World {
         let state = self.state.borrow();
         let Some(log) = state.logs.get(&at) else { return Vec::new() };
         let start = log.entries.partition_point(|entry| entry.offset < from.0);
-        let below = log.entries[start..].iter().take_while(|entry| entry.offset < log.last_stable());
+        let end = log.last_stable();
+        let below = log.entries[start..].iter().take_while(|entry| entry.offset < end);
         let committed = below.filter(|entry| is_committed(entry, &state.fates));
-        committed
-            .map(|entry| Kept {
-                offset: Offset(entry.offset),
-                time: LogTime(entry.time),
-                is_cleaned: entry.cleaned || entry.offset < log.first,
-                record: entry.record.clone(),
-            })
-            .collect()
+        committed.map(|entry| kept(log, entry)).collect()
+    }
+
+    /// The newest of those whose key is asked for.
+    pub fn newest(&self, at: TopicPartition, is_it: impl Fn(&[u8]) -> bool) -> Option<Kept> {
+        let state = self.state.borrow();
+        let log = state.logs.get(&at)?;
+        let end = log.last_stable();
+        let is_it = |entry: &&Entry| {
+            let key = entry.record.key.as_deref().unwrap_or_default();
+            entry.offset < end && is_it(key) && is_committed(entry, &state.fates)
+        };
+        log.entries.iter().rev().find(is_it).map(|entry| kept(log, entry))
     }
 
     pub fn object(&self, key: &str) -> Option<Vec<u8>> {
@@ -483,6 +503,15 @@ impl World {
 
     pub fn has_open_transaction(&self, at: TopicPartition) -> bool {
         self.state.borrow().logs.get(&at).is_some_and(|log| log.has_open())
+    }
+}
+
+fn kept(log: &PartitionLog, entry: &Entry) -> Kept {
+    Kept {
+        offset: Offset(entry.offset),
+        time: LogTime(entry.time),
+        is_cleaned: entry.cleaned || entry.offset < log.first,
+        record: entry.record.clone(),
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Report {
     pub raw_records: u64,
     pub events: u64,
     pub refused: u64,
+    /// Refused records that were sent again since: they stand in the raw topic a second time.
+    pub redriven: u64,
     pub files: u64,
     pub plans: u64,
     /// Metrics rows that equal the fold over the lake.

@@ -2,7 +2,7 @@
 
 use super::consumer::now;
 use super::{Seen, name};
-use crate::model::{NextOffset, OutBatch, Partition, TopicPartition};
+use crate::model::{NextOffset, OutBatch, OutRecord, Partition, TopicPartition};
 use crate::port::{self, Ended, Membership, Pending};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -47,6 +47,12 @@ impl port::Transactions for Transactions {
     fn send<'a>(&'a mut self, to: TopicPartition, records: &'a OutBatch) -> Pending<'a, ()> {
         self.seen.board.sent.add(to.topic, records.len(), records.bytes());
         Box::pin(self.seen.call("send", self.inner.send(to, records)))
+    }
+
+    fn send_one<'a>(&'a mut self, to: TopicPartition, record: &'a OutRecord) -> Pending<'a, ()> {
+        let bytes = [&record.key, &record.value].map(|part| part.as_ref().map_or(0, Vec::len)).iter().sum();
+        self.seen.board.sent.add(to.topic, 1, bytes);
+        Box::pin(self.seen.call("send", self.inner.send_one(to, record)))
     }
 
     fn send_offsets(

@@ -16,9 +16,12 @@ mod goal;
 
 use super::{Context, Counts, Halt, Outcome};
 use crate::aggregate::{Halt as Reason, Limits, Rebuilding, Restoring, Target, Transaction};
-use crate::model::failpoint::{self, Failpoint};
-use crate::model::{LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition};
-use crate::port::{Consumer, Ended, Failure, Isolation, Polled, Reaction, Reader, Transactions};
+use crate::model::{
+    LogTime, NextOffset, Offset, Partition, RecordBatch, Role, Topic, TopicPartition,
+    failpoint::{self, Failpoint},
+    mutation::{self, Mutation},
+};
+use crate::port::{Consumer, Ended, Ends, Failure, Isolation, Polled, Reaction, Reader, Transactions};
 use forgive::forgives;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +29,8 @@ use std::time::Duration;
 
 /// How long to wait for a zombie's open transaction to be decided before looking again.
 const UNDECIDED_WAIT: Duration = Duration::from_millis(20);
+/// How often a log that ends before its own commit record is asked again before it counts as truncated.
+const SHORT_MAX: u32 = 10;
 /// A transaction that is tainted again and again is a broker in trouble: somebody has to look.
 const REEMIT_MAX: u32 = 20;
 
@@ -235,8 +240,8 @@ impl<'a> Member<'a> {
         let repartition = TopicPartition { topic: Topic::Repartition, partition };
         let restoring = self.under_its_topology(restoring, repartition).await?;
         let (mut target, position) = restoring.finish().map_err(|error| halt(error.to_string()))?;
-        let first = self.reader.ends(repartition, Isolation::ReadCommitted).await?.first;
         let next = position.next.unwrap_or_default();
+        let first = self.ends_behind(repartition, next).await?.first;
         if committed.is_some_and(|committed| committed > next) {
             let committed = committed.unwrap_or_default();
             return Err(halt(format!("the group's offset {committed} is beyond the commit record's {next}")));
@@ -260,6 +265,27 @@ impl<'a> Member<'a> {
         }
         failpoint::reached(Failpoint::AggregateRestored);
         Ok((target, next.max(first)))
+    }
+
+    /// The log's ends, once they are not before what was taken from it: for a moment after a change of leader they may
+    /// be, and for good only if it lost records.
+    async fn ends_behind(&mut self, at: TopicPartition, next: NextOffset) -> Result<Ends, Failure> {
+        for tries in 1.. {
+            let ends = self.reader.ends(at, Isolation::ReadUncommitted).await?;
+            if ends.next >= next {
+                return Ok(ends);
+            }
+            if tries > SHORT_MAX {
+                let reason = format!(
+                    "the repartition log ends at {}, before the commit record's {next}: it lost records that were \
+                     counted, and what is written there now would not be read; go on under a new deployment name",
+                    ends.next
+                );
+                return Err(Failure::new(Reaction::Halt, reason));
+            }
+            self.context.clock.sleep(self.context.settings.backoff.0 * tries).await;
+        }
+        unreachable!("the last try answers")
     }
 
     /// Everything that was committed to `state` by now: up to the high watermark as a `read_uncommitted` reader sees
@@ -347,8 +373,10 @@ impl<'a> Member<'a> {
             failpoint::reached(Failpoint::AggregateProduced);
         }
         // A transactional offset commit without a member is taken by brokers even while the group has members.
-        let member =
-            self.consumer.membership().filter(|member| member.generation >= 0 && !member.member.is_empty());
+        let member = self.consumer.membership().filter(|member| {
+            (member.generation >= 0 && !member.member.is_empty())
+                || mutation::is(Mutation::MembershipUnchecked)
+        });
         let member =
             member.ok_or_else(|| Failure::new(Reaction::Rejoin, "not a member of the group any more"))?;
         transactions.send_offsets(moved, &member).await?;

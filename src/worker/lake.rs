@@ -109,7 +109,12 @@ impl Lake {
             Polled::Lost(partitions) => partitions.into_iter().for_each(|partition| self.forget(partition)),
             // While there is work a poll does not wait, and its silence says nothing.
             Polled::Idle if self.has_work() => {}
-            Polled::Idle => self.look_behind_holes().await,
+            Polled::Idle => {
+                if self.store.has_late() {
+                    let _ = self.store.write_late().await;
+                }
+                self.look_behind_holes().await;
+            }
         }
     }
 

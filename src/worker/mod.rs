@@ -10,6 +10,7 @@ mod control;
 pub mod cutover;
 mod ends;
 pub mod lake;
+pub mod redrive;
 pub mod reroute;
 pub mod route;
 mod stand;

@@ -39,6 +39,7 @@ mod port_contract;
 mod program;
 #[path = "../real/python.rs"]
 mod python;
+mod redrive;
 mod refused;
 mod reroute;
 mod rights;

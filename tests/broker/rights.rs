@@ -32,7 +32,7 @@ fn guarded() -> Option<Kafka> {
         ("super.users", "User:admin;User:ANONYMOUS"),
     ];
     let setup = properties.into_iter().fold(setup, |setup, (key, value)| setup.property(key, value));
-    let users = ROLES.into_iter().chain(["admin"]);
+    let users = ROLES.into_iter().chain(["admin", "redrive"]);
     let setup = users.fold(setup, |setup, user| {
         setup.format("--add-scram").format(&format!("SCRAM-SHA-512=[name={user},password={PASSWORD}]"))
     });
@@ -54,7 +54,7 @@ impl Guarded<'_> {
         assert_ne!(text, soon);
         fs::write(guarded.path("topology.yaml"), soon).unwrap();
         fs::create_dir(guarded.path("objects")).unwrap();
-        for user in ROLES.into_iter().chain(["admin"]) {
+        for user in ROLES.into_iter().chain(["admin", "redrive"]) {
             fs::write(guarded.path(user), guarded.config(user)).unwrap();
         }
         let tool = format!(
@@ -225,6 +225,24 @@ fn least(guarded: &Guarded<'_>, role: &str) -> &'static str {
     all.1
 }
 
+/// Before there is any letter: all that the verb touches, it touches all the same.
+fn redrives_on_the_least(guarded: &Guarded<'_>) {
+    let doctor = || {
+        let mut command = guarded.command("redrive", "doctor");
+        let output = command.args(["--verb", "redrive", "--output", "json"]).output().unwrap();
+        (output.status.code(), findings(&output))
+    };
+    let (code, found) = doctor();
+    assert_eq!((code, facts(&found, "rights", "missing").len()), (Some(4), 4), "{found:#?}");
+    for one in found.iter().filter(|one| one["check"] == "rights" && one["state"] == "missing") {
+        guarded.follow(one["command"].as_str().unwrap());
+    }
+    let (code, found) = doctor();
+    assert_eq!((code, facts(&found, "rights", "ok").len()), (Some(0), 4), "{found:#?}");
+    let weak = facts(&found, "rights", "weak");
+    assert!(weak.len() == 1 && weak[0].contains("the clock of its machine says what is late"), "{weak:?}");
+}
+
 #[test]
 fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
     let Some(kafka) = guarded() else { return };
@@ -283,6 +301,8 @@ fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
         }
     }
 
+    redrives_on_the_least(&guarded);
+
     // They run on these rights, and looking at them disturbs nobody.
     let mut workers = ROLES.map(|role| guarded.worker(role));
     guarded.proved();
@@ -290,6 +310,21 @@ fn each_role_runs_on_exactly_the_rights_that_doctor_asks_for() {
         let (code, found) = guarded.doctor(role);
         assert_eq!(code, Some(0), "{role}: {found:#?}");
     }
+    let mut redrive = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    redrive.args([
+        "dead-letters",
+        "redrive",
+        &guarded.path("topology.yaml"),
+        "--config",
+        &guarded.path("redrive"),
+    ]);
+    let output = redrive.args(["--refused", "--apply"]).output().unwrap();
+    let told = said(&output);
+    assert!(
+        output.status.success() && told.contains("redrive: ") && !told.contains("redrive: 0 sent"),
+        "{told}"
+    );
+    assert!(told.contains("late is judged by this machine's clock"), "{told}");
     for (role, worker) in ROLES.into_iter().zip(&mut workers) {
         let log = guarded.log(role);
         assert!(worker.try_wait().unwrap().is_none(), "{role} ended: {log}");

@@ -174,19 +174,6 @@ impl Request<'_> {
         self.body[self.behind_text(self.fields()).0 + 10] != 0
     }
 
-    /// Of a request to sign in: what the mechanism says.
-    pub(crate) fn proof(&self) -> &str {
-        assert!(!self.is_flexible(), "a newer request than any client here makes");
-        // Its length stands before it.
-        std::str::from_utf8(&self.body[self.fields() + 4..]).expect("tokens are text")
-    }
-
-    /// The same with another proof.
-    pub(crate) fn proving(&self, proof: &str) -> Vec<u8> {
-        let length = (proof.len() as u32).to_be_bytes();
-        [&self.body[..self.fields()], &length, proof.as_bytes()].concat()
-    }
-
     /// Of a plain offset commit: whose.
     pub(crate) fn group(&self) -> String {
         let (at, end) = (self.fields(), self.behind_text(self.fields()).0);
@@ -201,6 +188,19 @@ impl Request<'_> {
             at = self.behind_text(at).0;
         }
         i16::from_be_bytes([self.body[at + 8], self.body[at + 9]])
+    }
+
+    /// Of a request to sign in: what the mechanism says.
+    pub(crate) fn proof(&self) -> &str {
+        assert!(!self.is_flexible(), "a newer request than any client here makes");
+        // Its length stands before it.
+        std::str::from_utf8(&self.body[self.fields() + 4..]).expect("tokens are text")
+    }
+
+    /// The same with another proof.
+    pub(crate) fn proving(&self, proof: &str) -> Vec<u8> {
+        let length = (proof.len() as u32).to_be_bytes();
+        [&self.body[..self.fields()], &length, proof.as_bytes()].concat()
     }
 
     /// Brokers refuse two acknowledgements at once, whatever else is in the request.
@@ -282,7 +282,6 @@ fn serve(mut client: TcpStream, connection: u64, broker: u16, judge: &Judge) -> 
         let request = Request { body: &body, connection };
         match judge(&request) {
             Act::Pass => write(&mut to, &body)?,
-            Act::Instead(other) => write(&mut to, &other)?,
             Act::Cut => {
                 client.shutdown(Shutdown::Both)?;
                 break;
@@ -295,6 +294,7 @@ fn serve(mut client: TcpStream, connection: u64, broker: u16, judge: &Judge) -> 
                 expected.all().insert(request.number(), Answer::Lose);
                 write(&mut to, &body)?;
             }
+            Act::Instead(other) => write(&mut to, &other)?,
             Act::Hold(gate) => {
                 gate.wait(FOREVER);
                 let body_at = if request.api() == END_TXN && request.is_flexible() { 5 } else { 4 };

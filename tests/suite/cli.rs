@@ -244,15 +244,6 @@ fn generated_events_are_the_same_bytes_for_the_same_flags() {
 }
 
 #[test]
-fn what_is_not_there_yet_says_so() {
-    let marketplace = topology("marketplace");
-    let output = ended(&["dead-letters", "redrive", &marketplace, "--embedded", "nowhere"]);
-
-    assert_eq!(code(&output), 2);
-    assert!(text(&output.stderr).contains("there yet"), "{}", text(&output.stderr));
-}
-
-#[test]
 fn athena_and_terraform_get_their_tables_for_a_place_that_they_can_read() {
     let marketplace = topology("marketplace");
     let ddl = |engine, more: &[&'static str]| [&["ddl", &marketplace, "--engine", engine][..], more].concat();

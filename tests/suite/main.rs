@@ -33,6 +33,8 @@ mod left_out;
 #[cfg(feature = "embedded")]
 mod objects;
 mod port_contract;
+#[cfg(feature = "embedded")]
+mod redrive;
 #[cfg(feature = "s3")]
 mod remote;
 #[cfg(feature = "embedded")]

@@ -7,7 +7,7 @@ use crate::cli::remote::Remote;
 use crate::cli::river::block_on;
 use crate::cli::topics::{self, State as TopicState};
 use crate::config::Sasl;
-use crate::kafka::rights::{self, Answer, Need, Resource, Verdict};
+use crate::kafka::rights::{self, Answer, Need, Operation, Resource, Verdict};
 use crate::kafka::topics::{Admin, Present};
 use crate::kafka::{Error, Settings};
 use crate::model::{LogTime, NextOffset, Partition, Role, Topic, TopicPartition};
@@ -31,8 +31,12 @@ pub(super) fn check(remote: &Remote, roles: &[Role], arguments: &args::Doctor) -
         }
         return all;
     }
+    if arguments.verb == Some(args::VerbName::Redrive) {
+        all.extend(rights(remote, &rights::redrive_needs(remote.log().settings())));
+        return all;
+    }
     all.extend(topics(remote, roles, arguments));
-    all.extend(rights(remote, roles));
+    all.extend(rights(remote, &rights::needs(remote.log().settings(), roles)));
     if roles.iter().any(|role| matches!(role, Role::Route | Role::Aggregate)) {
         all.push(time(remote));
     }
@@ -131,10 +135,9 @@ fn topic(name: &str, looked: Result<TopicState, Error>, (to_make, to_mend): (&st
     }
 }
 
-fn rights(remote: &Remote, roles: &[Role]) -> Vec<Finding> {
+fn rights(remote: &Remote, needs: &[Need]) -> Vec<Finding> {
     let settings = remote.log().settings();
-    let needs = rights::needs(settings, roles);
-    let answers = match rights::ask(settings, &needs) {
+    let answers = match rights::ask(settings, needs) {
         Ok(answers) => answers,
         Err(error) => return vec![unasked(RIGHTS, &error)],
     };
@@ -149,10 +152,11 @@ fn rights(remote: &Remote, roles: &[Role]) -> Vec<Finding> {
 
 fn right(need: &Need, answer: &Answer, settings: &Settings, principal: Option<&str>) -> Finding {
     let Need { roles, operation, resource, is_required } = need;
+    let who = if roles.is_empty() { "redrive".to_owned() } else { listed(roles) };
     let what = format!("{} on {}", operation.name(), resource.name());
     let command = rights::command(need, &settings.brokers, principal);
     let finding = match rights::judge(need, answer) {
-        Verdict::Granted => Finding::ok(RIGHTS, format!("{}: {what}", listed(roles))),
+        Verdict::Granted => Finding::ok(RIGHTS, format!("{who}: {what}")),
         Verdict::Missing if *is_required => {
             let hidden = match (answer, resource) {
                 (Answer::Hidden, Resource::Topic(_)) => {
@@ -160,20 +164,24 @@ fn right(need: &Need, answer: &Answer, settings: &Settings, principal: Option<&s
                 }
                 _ => "",
             };
-            let fact = format!("{}: no {what}{hidden}", listed(roles));
+            let fact = format!("{who}: no {what}{hidden}");
             Finding::new(RIGHTS, State::Missing, fact, &command).with("command", command.clone())
         }
         Verdict::Missing => {
-            let fact = format!("{}: no {what}, so nobody checks how it is set", listed(roles));
+            let so = match operation {
+                Operation::DescribeConfigs => "nobody checks how it is set",
+                Operation::Read | Operation::Write => "the clock of its machine says what is late",
+            };
+            let fact = format!("{who}: no {what}, so {so}");
             Finding::new(RIGHTS, State::Weak, fact, &command).with("command", command.clone())
         }
         Verdict::Wrong(why) => {
             let advice =
                 "lower `kafka.timeouts.transaction`, or raise the brokers' transaction.max.timeout.ms";
-            Finding::new(RIGHTS, State::Missing, format!("{}: {what}: {why}", listed(roles)), advice)
+            Finding::new(RIGHTS, State::Missing, format!("{who}: {what}: {why}"), advice)
         }
         Verdict::Unknown(why) => {
-            let fact = format!("{}: {what}: {why}", listed(roles));
+            let fact = format!("{who}: {what}: {why}");
             Finding::new(RIGHTS, State::Unknown, fact, "ask again once the rest is mended")
         }
     };

@@ -39,7 +39,7 @@ pub(super) fn doctor(arguments: &args::Doctor, out: &mut dyn Write) -> Result<()
     let mut findings = configuration::named(&remote);
     findings.extend(files);
     findings.extend(brokers::check(&remote, &roles, arguments));
-    if roles.contains(&Role::Lake) {
+    if roles.contains(&Role::Lake) && arguments.verb.is_none() {
         findings.extend(store::check(&remote));
     }
     finding::print(&findings, arguments.output, out)?;

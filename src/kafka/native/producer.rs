@@ -5,7 +5,7 @@ use super::client::make;
 use super::{NativeError, c_string, millis};
 use crate::kafka::lines::Lines;
 use crate::model::failpoint::{self, Failpoint};
-use crate::model::{NextOffset, OutBatch, OutSlice, Partition, Role};
+use crate::model::{NextOffset, OutBatch, OutRecord, OutSlice, Partition, Role};
 use crate::port::Membership;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
@@ -120,31 +120,67 @@ impl TransactionalProducer {
         partition: Partition,
         records: &OutBatch,
     ) -> Result<(), NativeError> {
-        let name = c_string(topic);
+        self.with_topic(topic, |topic| {
+            // SAFETY: the topic is alive.
+            let list = |record| unsafe { Arguments::of(topic, partition, record) };
+            // SAFETY: what the list points to lives until the batch does.
+            records.iter().try_for_each(|record| unsafe { self.send_one(&list(record)) })
+        })
+    }
+
+    /// Queues a record with any headers, which may lack a key. The library copies it.
+    pub(in crate::kafka) fn send_whole(
+        &self,
+        topic: &str,
+        partition: Partition,
+        record: &OutRecord,
+    ) -> Result<(), NativeError> {
+        // SAFETY: a list that the library takes over if it takes the record, and that is ours to end if not.
+        let headers = unsafe { sys::rd_kafka_headers_new(record.headers.len()) };
+        for (name, value) in &record.headers {
+            // SAFETY: the library copies both.
+            let added = unsafe {
+                let (name, len) = (name.as_ptr().cast(), name.len() as isize);
+                sys::rd_kafka_header_add(headers, name, len, value.as_ptr().cast(), value.len() as isize)
+            };
+            debug_assert_eq!(added, RD_KAFKA_RESP_ERR_NO_ERROR, "a list of our own can be written");
+        }
+        let sent = self.with_topic(topic, |topic| {
+            let (key, value) = (record.key.as_deref(), record.value.as_deref());
+            // SAFETY: the topic, the record and the list are alive.
+            unsafe { self.send_one(&Arguments::with_headers(topic, partition, (key, value), headers)) }
+        });
+        if sent.is_err() {
+            // SAFETY: nobody took it.
+            unsafe { sys::rd_kafka_headers_destroy(headers) };
+        }
+        sent
+    }
+
+    fn with_topic(
+        &self,
+        name: &str,
+        send: impl FnOnce(*mut sys::rd_kafka_topic_t) -> Result<(), NativeError>,
+    ) -> Result<(), NativeError> {
+        let name = c_string(name);
         // SAFETY: the topic object is ours until it is destroyed below, after its last use.
         unsafe {
             let topic = sys::rd_kafka_topic_new(self.client, name.as_ptr(), std::ptr::null_mut());
             if topic.is_null() {
                 return Err(NativeError::from_code(sys::rd_kafka_last_error()));
             }
-            let sent = records.iter().try_for_each(|record| self.send_one(topic, partition, record));
+            let sent = send(topic);
             sys::rd_kafka_topic_destroy(topic);
             sent
         }
     }
 
     /// # Safety
-    /// `topic` is alive.
-    unsafe fn send_one(
-        &self,
-        topic: *mut sys::rd_kafka_topic_t,
-        partition: Partition,
-        record: OutSlice<'_>,
-    ) -> Result<(), NativeError> {
+    /// What the list points to is alive.
+    unsafe fn send_one(&self, list: &Arguments) -> Result<(), NativeError> {
         loop {
-            // SAFETY: what the list points to lives until the call returns, and the library copies it.
+            // SAFETY: as the caller promises; the library copies what it takes.
             let sent = unsafe {
-                let list = Arguments::of(topic, partition, record);
                 NativeError::check(sys::rd_kafka_produceva(self.client, list.all.as_ptr(), list.len))
             };
             match sent {
@@ -221,6 +257,44 @@ impl Arguments {
     /// The list points into `topic` and `record`, and must not outlive them.
     unsafe fn of(topic: *mut sys::rd_kafka_topic_t, partition: Partition, record: OutSlice<'_>) -> Arguments {
         use sys::rd_kafka_vtype_t as T;
+        // SAFETY: as the caller promises.
+        let mut list = unsafe { Arguments::plain(topic, partition, (Some(record.key), record.value)) };
+        if let Some(schema) = record.schema {
+            list.all[5].vtype = T::RD_KAFKA_VTYPE_HEADER;
+            list.all[5].u.header = sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_2 {
+                name: c"schema".as_ptr(),
+                val: schema.as_ptr().cast(),
+                size: schema.len() as isize,
+            };
+            list.len = 6;
+        }
+        list
+    }
+
+    /// # Safety
+    /// The list points into all that it is made of, and must not outlive it.
+    unsafe fn with_headers(
+        topic: *mut sys::rd_kafka_topic_t,
+        partition: Partition,
+        record: (Option<&[u8]>, Option<&[u8]>),
+        headers: *mut sys::rd_kafka_headers_t,
+    ) -> Arguments {
+        // SAFETY: as the caller promises.
+        let mut list = unsafe { Arguments::plain(topic, partition, record) };
+        list.all[5].vtype = sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS;
+        list.all[5].u.headers = headers;
+        list.len = 6;
+        list
+    }
+
+    /// # Safety
+    /// The list points into `topic`, key and value, and must not outlive them.
+    unsafe fn plain(
+        topic: *mut sys::rd_kafka_topic_t,
+        partition: Partition,
+        (key, value): (Option<&[u8]>, Option<&[u8]>),
+    ) -> Arguments {
+        use sys::rd_kafka_vtype_t as T;
         // SAFETY: all parts of the union are plain numbers and pointers, for which zeros are a value.
         let mut none: sys::rd_kafka_vu_t = unsafe { mem::zeroed() };
         none.vtype = T::RD_KAFKA_VTYPE_END;
@@ -233,20 +307,10 @@ impl Arguments {
         all[2] = of(T::RD_KAFKA_VTYPE_MSGFLAGS);
         all[2].u.i = sys::RD_KAFKA_MSG_F_COPY;
         all[3] = of(T::RD_KAFKA_VTYPE_KEY);
-        all[3].u.mem = memory(Some(record.key));
+        all[3].u.mem = memory(key);
         all[4] = of(T::RD_KAFKA_VTYPE_VALUE);
-        all[4].u.mem = memory(record.value);
-        let mut len = 5;
-        if let Some(schema) = record.schema {
-            all[5] = of(T::RD_KAFKA_VTYPE_HEADER);
-            all[5].u.header = sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_2 {
-                name: c"schema".as_ptr(),
-                val: schema.as_ptr().cast(),
-                size: schema.len() as isize,
-            };
-            len = 6;
-        }
-        Arguments { all, len }
+        all[4].u.mem = memory(value);
+        Arguments { all, len: 5 }
     }
 }
 

@@ -7,4 +7,4 @@ mod ask;
 mod needs;
 
 pub use ask::ask;
-pub use needs::{Answer, Need, Operation, Resource, Verdict, command, judge, needs, topics};
+pub use needs::{Answer, Need, Operation, Resource, Verdict, command, judge, needs, redrive_needs, topics};

@@ -130,6 +130,20 @@ pub fn needs(settings: &Settings, roles: &[Role]) -> Vec<Need> {
     all
 }
 
+/// What `dead-letters redrive` needs: the rights of no role, and so none is named.
+pub fn redrive_needs(settings: &Settings) -> Vec<Need> {
+    let topic = |topic| Resource::Topic(settings.topic(topic));
+    let need = |operation, resource| Need { roles: Vec::new(), operation, resource, is_required: true };
+    vec![
+        need(Operation::Read, topic(Topic::DeadLetters)),
+        need(Operation::Write, topic(Topic::DeadLetters)),
+        need(Operation::Write, topic(Topic::Raw)),
+        need(Operation::Write, Resource::TransactionalIds(settings.redriving())),
+        // How far time has come: without it this machine's clock says what is late.
+        Need { is_required: false, ..need(Operation::Read, topic(Topic::Metrics)) },
+    ]
+}
+
 /// The names of all topics that these roles have to do with.
 pub fn topics(settings: &Settings, roles: &[Role]) -> BTreeSet<String> {
     let names = needs(settings, roles).into_iter().filter_map(|need| match need.resource {
@@ -272,6 +286,28 @@ mod tests {
         assert_eq!(read[0].roles, [Role::Route, Role::Lake]);
         let distinct: BTreeSet<_> = all.iter().map(|need| (need.operation, &need.resource)).collect();
         assert_eq!(distinct.len(), all.len());
+    }
+
+    #[test]
+    fn sending_letters_again_needs_these_and_no_group() {
+        let all = redrive_needs(&settings());
+
+        let told = |is_required| {
+            let these = all.iter().filter(move |need| need.is_required == is_required);
+            these
+                .map(|need| format!("{} {}", need.operation.name(), need.resource.name()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(true),
+            [
+                "Read topic shop.dead-letters",
+                "Write topic shop.dead-letters",
+                "Write topic orders.v1",
+                "Write transactional ids shop-redrive*",
+            ]
+        );
+        assert_eq!(told(false), ["Read topic shop.metrics"]);
     }
 
     #[test]

@@ -168,6 +168,7 @@ impl Lake {
                 fact
             }
             seal::Ask::Write(_) => unreachable!("answered above"),
+            seal::Ask::Commit(_) if self.store.has_late() => Fact::Committed,
             seal::Ask::Commit(offset) => {
                 failpoint::reached(Failpoint::LakeCommitting);
                 self.consumer.commit(chain.source.partition, offset).await?;

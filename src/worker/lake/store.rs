@@ -4,9 +4,11 @@ use super::step::Stop;
 use crate::lake::{
     Chain, ControlKey, Decided, Footer, FooterError, Format, StoredTopology, TAIL_BYTES, config_path,
 };
+use crate::model::mutation::{self, Mutation};
 use crate::port::{Created, Failure, Objects, Reaction};
 use crate::topology::{Topology, check};
 use crate::worker::Context;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ pub(super) struct Store {
     pub(super) prefix: String,
     topology: Arc<Topology>,
     has_stored_topology: bool,
+    /// A mutation: files of a plan that are still to be written.
+    late: RefCell<Vec<(String, Vec<u8>)>>,
 }
 
 impl Store {
@@ -26,6 +30,7 @@ impl Store {
             prefix: context.settings.prefix.clone(),
             topology: Arc::clone(&context.topology),
             has_stored_topology: false,
+            late: RefCell::default(),
         }
     }
 
@@ -39,10 +44,30 @@ impl Store {
         key: ControlKey,
         body: Vec<u8>,
     ) -> Result<Created, Stop> {
-        Ok(self.objects.create(&chain.path(&self.prefix, key), body).await?)
+        let created = self.objects.create(&chain.path(&self.prefix, key), body).await?;
+        if mutation::is(Mutation::PlansPipelined) && matches!(key, ControlKey::Plan(_)) {
+            self.write_late().await?;
+        }
+        Ok(created)
+    }
+
+    /// A mutation: the files of a plan are written behind the next plan, or when nothing comes.
+    pub(super) async fn write_late(&self) -> Result<(), Stop> {
+        for (key, body) in self.late.take() {
+            self.objects.create(&key, body).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_late(&self) -> bool {
+        !self.late.borrow().is_empty()
     }
 
     pub(super) async fn create_file(&self, key: &str, body: Vec<u8>) -> Result<Created, Stop> {
+        if mutation::is(Mutation::PlansPipelined) {
+            self.late.borrow_mut().push((key.to_owned(), body));
+            return Ok(Created::Now);
+        }
         Ok(self.objects.create(key, body).await?)
     }
 

@@ -4,11 +4,12 @@
 use super::oracle::Raw;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use thalweg::lake::{PlainKind, Rows};
+use thalweg::lake::{PlainKind, PlainRow, Rows};
 use thalweg::model::{Partition, Role};
 use thalweg::sim::World;
 use xxhash_rust::xxh3::xxh3_64;
 
+#[derive(Debug)]
 struct Plan {
     end: u64,
     files: Vec<(String, u64)>,
@@ -16,50 +17,102 @@ struct Plan {
     complete: Option<i64>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Chain {
     genesis: Option<u64>,
     plans: BTreeMap<u64, Plan>,
 }
 
+/// Hears of one create after the other, in the order in which they took effect.
+#[derive(Default)]
+pub(super) struct Judge {
+    chains: BTreeMap<u32, Chain>,
+    stored: BTreeMap<String, i64>,
+    seen: BTreeSet<(u32, u64)>,
+}
+
 pub(super) fn check(world: &World, raw: &Raw) -> Result<(), String> {
-    let partitions = raw.records.len() as u32;
-    let mut chains: BTreeMap<u32, Chain> =
-        (0..partitions).map(|partition| (partition, Chain::default())).collect();
-    let mut stored: BTreeMap<String, i64> = BTreeMap::new();
-    let mut seen: BTreeSet<(u32, u64)> = BTreeSet::new();
+    let mut judge = Judge::default();
     for created in world.stored(0) {
         let body = world.object(&created.key).ok_or_else(|| format!("`{}` is gone", created.key))?;
-        if stored.insert(created.key.clone(), created.time).is_some() {
-            return Err(format!("I6: `{}` was created twice", created.key));
+        judge.created(raw, &created.key, &body, created.time)?;
+    }
+    judge.ended(raw)?;
+    for partition in 0..raw.records.len() as u32 {
+        let commits = world.commits(Role::Lake, Partition(partition));
+        let commits = commits.iter().map(|(time, committed)| (time.0, committed.next.0));
+        judge.committed(partition, commits)?;
+    }
+    Ok(())
+}
+
+impl Judge {
+    pub(super) fn created(&mut self, raw: &Raw, key: &str, body: &[u8], time: i64) -> Result<(), String> {
+        if self.stored.insert(key.to_owned(), time).is_some() {
+            return Err(format!("I6: `{key}` was created twice"));
         }
-        if created.key.starts_with("_control/") {
-            add_control(&mut chains, &stored, &created.key, &body, created.time)?;
+        if key.starts_with("_control/") {
+            add_control(&mut self.chains, &self.stored, key, body, time)
         } else {
-            add_file(&chains, raw, &mut seen, &created.key, &body)?;
-            complete(&mut chains, &stored, created.time);
+            add_file(&self.chains, raw, &mut self.seen, key, body)?;
+            complete(&mut self.chains, &self.stored, time);
+            Ok(())
         }
     }
-    for (&partition, chain) in &chains {
-        check_chain(world, raw, partition, chain)
-            .map_err(|error| format!("partition {partition}: {error}"))?;
-    }
-    let all = raw.records.iter().zip(0u32..);
-    let all: BTreeSet<(u32, u64)> =
-        all.flat_map(|(records, partition)| records.keys().map(move |&offset| (partition, offset))).collect();
-    if seen == all {
+
+    /// Nothing is missing now.
+    pub(super) fn ended(&self, raw: &Raw) -> Result<(), String> {
+        for (partition, records) in (0..).zip(&raw.records) {
+            let no_chain = Chain::default();
+            let chain = self.chains.get(&partition).unwrap_or(&no_chain);
+            check_chain(raw, partition, chain).map_err(|error| format!("partition {partition}: {error}"))?;
+            let missing: Vec<&u64> =
+                records.keys().filter(|offset| !self.seen.contains(&(partition, **offset))).collect();
+            if !missing.is_empty() {
+                return Err(format!("I4: partition {partition}: {missing:?} are missing"));
+            }
+        }
         Ok(())
-    } else {
-        Err(format!("I4: missing {:?}", all.difference(&seen).collect::<Vec<_>>()))
+    }
+
+    /// I9: what was committed, and when, was there to be seen.
+    pub(super) fn committed(
+        &self,
+        partition: u32,
+        commits: impl Iterator<Item = (i64, u64)>,
+    ) -> Result<(), String> {
+        let no_chain = Chain::default();
+        let chain = self.chains.get(&partition).unwrap_or(&no_chain);
+        for (time, committed) in commits {
+            let done = chain.plans.values().take_while(|plan| plan.complete.is_some_and(|at| at <= time));
+            let done = done.last().map_or(chain.genesis.unwrap_or(0), |plan| plan.end);
+            if committed > done {
+                return Err(format!("I9: {committed} was committed, but only {done} could be seen"));
+            }
+        }
+        Ok(())
     }
 }
 
-/// Everything below the raw ends is in the lake.
-pub(super) fn is_complete(world: &World, raw: &Raw) -> bool {
-    let rows = |key: &str| Rows::read(&world.object(key).unwrap()).map_or(0, |(_, rows)| rows.len());
-    let files = world.stored(0).into_iter().filter(|created| !created.key.starts_with("_control/"));
-    let rows: usize = files.map(|created| rows(&created.key)).sum();
-    rows >= raw.records.iter().map(BTreeMap::len).sum()
+/// Rows that were found in the lake so far, and creates that were looked at.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    rows: u64,
+    creates: usize,
+}
+
+impl Found {
+    /// Everything below the raw ends is in the lake.
+    pub(super) fn is_complete(&mut self, world: &World, raw: &Raw) -> bool {
+        for created in world.stored(self.creates) {
+            self.creates += 1;
+            if !created.key.starts_with("_control/") {
+                let body = world.object(&created.key).unwrap_or_default();
+                self.rows += Rows::read(&body).map_or(0, |(_, rows)| rows.len() as u64);
+            }
+        }
+        self.rows >= raw.records.iter().map(BTreeMap::len).sum::<usize>() as u64
+    }
 }
 
 fn add_control(
@@ -72,7 +125,7 @@ fn add_control(
     let parts: Vec<&str> = key.split('/').collect();
     let ["_control", "v1", _, _, partition, name] = parts[..] else { return Ok(()) };
     let partition: u32 = partition.trim_start_matches('p').parse().map_err(|_| format!("key `{key}`"))?;
-    let chain = chains.get_mut(&partition).ok_or_else(|| format!("key `{key}`"))?;
+    let chain = chains.entry(partition).or_default();
     let body: Value = serde_json::from_slice(body).map_err(|error| format!("`{key}`: {error}"))?;
     let start = body["s"].as_u64().ok_or_else(|| format!("`{key}` has no start"))?;
     if name == "genesis" {
@@ -128,6 +181,7 @@ fn add_file(
     let partition = source.partition.0;
     for row in rows {
         let offset = row.offset.0;
+        check_key(key, &row)?;
         if !seen.insert((partition, offset)) {
             return Err(format!("I5: {partition}:{offset} is there twice"));
         }
@@ -143,7 +197,7 @@ fn add_file(
     Ok(())
 }
 
-fn check_chain(world: &World, raw: &Raw, partition: u32, chain: &Chain) -> Result<(), String> {
+fn check_chain(raw: &Raw, partition: u32, chain: &Chain) -> Result<(), String> {
     let mut at = chain.genesis.unwrap_or(0);
     for (&start, plan) in &chain.plans {
         if start != at {
@@ -154,13 +208,36 @@ fn check_chain(world: &World, raw: &Raw, partition: u32, chain: &Chain) -> Resul
     if at < raw.end(partition) {
         return Err(format!("I4: the chain ends at {at} of {}", raw.end(partition)));
     }
-    // I9: what was committed was there to be seen.
-    for (time, committed) in world.commits(Role::Lake, Partition(partition)) {
-        let done = chain.plans.values().take_while(|plan| plan.complete.is_some_and(|at| at <= time.0));
-        let done = done.last().map_or(chain.genesis.unwrap_or(0), |plan| plan.end);
-        if committed.next.0 > done {
-            return Err(format!("I9: {} was committed, but only {done} could be seen", committed.next));
-        }
-    }
     Ok(())
+}
+
+/// I17: one folder for each partition column, and the tenant in it as text that no path can be made of.
+fn check_key(key: &str, row: &PlainRow) -> Result<(), String> {
+    let PlainKind::Event { tenant, .. } = &row.kind else { return Ok(()) };
+    let parts: Vec<&str> = key.split('/').collect();
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let number = |part: &str, name: &str, digits: usize| {
+        let number = part.strip_prefix(name).unwrap_or_default();
+        number.len() == digits && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_well = match parts[..] {
+        ["sim", found, year, month, day, name] => {
+            found.strip_prefix("tenant_id=") == Some(&escaped(tenant))
+                && number(year, "year=", 4)
+                && number(month, "month=", 2)
+                && number(day, "day=", 2)
+                && name.ends_with(".parquet")
+                && name.bytes().all(is_name)
+        }
+        _ => false,
+    };
+    if is_well { Ok(()) } else { Err(format!("I17: `{key}` holds a row of tenant {tenant:?}")) }
+}
+
+/// Our own reading of the rule: letters, digits, dots and dashes stand for themselves.
+fn escaped(text: &[u8]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+    text.iter()
+        .map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("!{byte:02X}") })
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! The same log once more, in a calm world with other batches and commits: the same panes, byte for byte (I15).
 
-use super::{History, metrics, settings, shape, story};
+use super::history::{History, settings, shape};
+use super::{metrics, story};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub(super) fn check(history: &History, seed: u64) -> Result<(), String> {
 }
 
 fn compare(history: &History, world: &World) -> Result<(), String> {
-    metrics::check(world, &history.raw, &history.setting)?;
+    metrics::check(world, &history.raw, &history.setting, true)?;
     for target in 0..history.setting.targets {
         let (first, again) = (panes(&history.world, target), panes(world, target));
         // A pane that is dead may be gone in one of them: tombstones come with a commit.

@@ -3,16 +3,30 @@
 use super::oracle::{DAY, HOUR, MINUTE, Order, Raw, Sum, Unit, instant};
 use super::workload::{KEEP, LATENESS, PANE, ROLLING, Setting};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 use thalweg::model::HopOne;
 
 /// What a key should be at some position.
 #[derive(Debug, PartialEq)]
 pub(super) enum Expected {
-    Row(Value, Value),
+    Row(Rc<Row>),
     /// No window of it is needed any more: a row that stayed, or a tombstone.
-    Dead(Value, Value),
+    Dead(Rc<Row>),
     Nothing,
+}
+
+/// `values` and `carry`.
+type Row = (Value, Value);
+
+impl Expected {
+    pub(super) fn is(&self, found: &Value) -> bool {
+        match self {
+            Expected::Row(row) | Expected::Dead(row) => found["values"] == row.0 && found["carry"] == row.1,
+            Expected::Nothing => false,
+        }
+    }
 }
 
 /// Why, and which aggregate's windows are late.
@@ -23,6 +37,8 @@ struct CalendarRow {
     is_vendor: bool,
     dies_at: i64,
     sum: Sum,
+    /// Made once for each change: every row is asked for at every position.
+    row: RefCell<Option<Rc<Row>>>,
 }
 
 #[derive(Debug)]
@@ -192,8 +208,14 @@ impl<'a> Walk<'a> {
                     format!("{},\"window\":\"{window}\",\"start\":\"{}\"}}", row.prefix, instant(start));
                 let (is_vendor, dies_at) = (row.is_vendor, end + KEEP);
                 let known = self.calendar.entry(key);
-                let known = known.or_insert_with(|| CalendarRow { is_vendor, dies_at, sum: Sum::default() });
+                let known = known.or_insert_with(|| CalendarRow {
+                    is_vendor,
+                    dies_at,
+                    sum: Sum::default(),
+                    row: RefCell::default(),
+                });
                 known.sum.add(event, row, order);
+                known.row.take();
             }
             if row.is_vendor {
                 let panes = self.rolling.entry(row.prefix.clone()).or_default();
@@ -238,16 +260,13 @@ impl<'a> Walk<'a> {
             let end = (now + PANE - 1).div_euclid(PANE) * PANE;
             let panes = self.rolling.get(prefix).map(|panes| panes.range(end - ROLLING..end));
             let sum = Sum::of(panes.into_iter().flatten().map(|(_, sum)| sum));
-            return sum.map_or(Expected::Nothing, |sum| {
-                let (values, carry) = sum.row(true);
-                Expected::Row(values, carry)
-            });
+            return sum.map_or(Expected::Nothing, |sum| Expected::Row(Rc::new(sum.row(true))));
         }
         let Some(row) = self.calendar.get(key) else { return Expected::Nothing };
-        let (values, carry) = row.sum.row(row.is_vendor);
+        let made = row.row.borrow_mut().get_or_insert_with(|| Rc::new(row.sum.row(row.is_vendor))).clone();
         match self.floor.is_some_and(|floor| row.dies_at <= floor) {
-            true => Expected::Dead(values, carry),
-            false => Expected::Row(values, carry),
+            true => Expected::Dead(made),
+            false => Expected::Row(made),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What users send: shoppers' events as JSON, with repeats, stragglers, poison and impossible times.
 
 use super::oracle::{HOUR, MINUTE, SECOND, instant};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use thalweg::sim::Seed;
 use thalweg::topology::{Topology, check};
 
@@ -11,6 +11,9 @@ pub(super) const LATENESS: i64 = 30 * MINUTE;
 pub(super) const KEEP: i64 = 2 * HOUR;
 pub(super) const ROLLING: i64 = 5 * MINUTE;
 pub(super) const PANE: i64 = 10 * SECOND;
+
+/// The second one would leave its place in the lake if its name were a path.
+const TENANTS: [&str; 2] = ["t0", "../t/day=01"];
 
 const TOPOLOGY: &str = "
 topology: sim
@@ -32,7 +35,7 @@ tenant: tenant
 clock: CLOCK
 lateness: 30m
 partitions: TARGETS
-duplicates: { last: LAST }
+duplicates: { last: 1000 }
 aggregates:
   vendor:
     by: [vendor]
@@ -57,7 +60,7 @@ aggregates:
       units: { sum: qty }
 histories:
   orders: { by: [vendor], when: { kind: paid }, columns: [amount], keep: 40d }
-lake: { table: sim, partition: [tenant_id, year, month, day], roll: { age: ROLL, bytes: 4KiB } }
+lake: { table: sim, partition: [tenant_id, year, month, day], roll: { age: 1s, bytes: 4KiB } }
 ";
 
 /// What differs from history to history besides the faults.
@@ -77,16 +80,36 @@ impl Setting {
         let last = if chance.one_in(2) { chance.between(1, 12) } else { 1_000 };
         let horizon = if chance.one_in(2) { chance.between(1, 60) as i64 * SECOND } else { 24 * HOUR };
         let is_wall = chance.one_in(3);
-        let text = TOPOLOGY
-            .replace("CLOCK", if is_wall { "wall" } else { "events" })
-            .replace("TARGETS", &targets.to_string())
-            .replace("LAST", &last.to_string())
-            .replace("ROLL", &format!("{}s", chance.between(1, 8)));
-        let mut topology = check(&text).expect("the simulation's topology is a good one");
+        let mut topology = checked(targets, is_wall);
+        topology.duplicates.last = last;
         // Days would never pass in a history of minutes.
         topology.duplicates.horizon = horizon;
+        topology.lake.roll_age = chance.between(1, 8) as i64 * SECOND;
         Setting { raw_partitions, targets, last, horizon, topology: Arc::new(topology) }
     }
+}
+
+/// To check a topology takes as long as half a history.
+fn checked(targets: u32, is_wall: bool) -> Topology {
+    static ALL: [OnceLock<Topology>; 6] = [const { OnceLock::new() }; 6];
+    let found = ALL[targets as usize - 1 + if is_wall { 3 } else { 0 }].get_or_init(|| {
+        let text = TOPOLOGY
+            .replace("CLOCK", if is_wall { "wall" } else { "events" })
+            .replace("TARGETS", &targets.to_string());
+        check(&text).expect("the simulation's topology is a good one")
+    });
+    found.clone()
+}
+
+/// A few records of so many tenants in turn, and a topology under which every batch that is read becomes a chunk.
+pub(super) fn small_lake(records: u64, tenants: u64) -> (Arc<Topology>, Vec<Vec<u8>>) {
+    let mut topology = checked(1, false);
+    topology.lake.roll_bytes = 1;
+    let event = |number: u64| {
+        let (at, tenant) = (instant(START + 7), TENANTS[(number % tenants) as usize]);
+        format!(r#"{{"id":"e{number}","at":"{at}","tenant":"{tenant}","kind":"seen"}}"#).into_bytes()
+    };
+    (Arc::new(topology), (0..records).map(event).collect())
 }
 
 /// Makes one record after the other.
@@ -129,10 +152,10 @@ impl Workload {
     fn event(&self, chance: &mut Seed, at: i64) -> String {
         let kind = ["seen", "paid", "paid", "added"][chance.below(4) as usize];
         let mut event = format!(
-            "{{\"id\":\"e{}\",\"at\":\"{}\",\"tenant\":\"t{}\",\"kind\":\"{kind}\"",
+            "{{\"id\":\"e{}\",\"at\":\"{}\",\"tenant\":\"{}\",\"kind\":\"{kind}\"",
             self.count,
             instant(at),
-            chance.below(2)
+            TENANTS[chance.below(2) as usize]
         );
         if !chance.one_in(10) {
             event += &format!(",\"vendor\":\"v{}\"", chance.below(4));
