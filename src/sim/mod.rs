@@ -11,6 +11,7 @@ mod consumer;
 mod coordinator;
 mod faults;
 mod group;
+mod look;
 mod partition;
 mod producer;
 mod reader;

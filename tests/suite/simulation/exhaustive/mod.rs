@@ -84,11 +84,10 @@ fn tell(limits: Limits, searched: &Searched) {
 
 #[test]
 fn every_schedule_of_two_workers_leaves_every_row_once() {
-    // With more files in a plan one of the two at a time; all of it with `EXHAUSTIVE=1`.
-    let mut all =
-        vec![SMALL, Limits { crashes: 1, delays: 0, files: 2 }, Limits { crashes: 0, delays: 1, files: 2 }];
+    // More files in a plan take minutes.
+    let mut all = vec![SMALL];
     if std::env::var_os("EXHAUSTIVE").is_some() {
-        all.push(Limits { files: 2, ..SMALL });
+        all.extend([(1, 0), (0, 1), (1, 1)].map(|(crashes, delays)| Limits { crashes, delays, files: 2 }));
     }
     for limits in all {
         let searched = search(limits);

@@ -4,7 +4,6 @@
 use super::super::workload::START;
 use super::world::{INCARNATION, Late, Next, RECORDS, Shared};
 use std::cell::RefCell;
-use std::fmt::Debug;
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
@@ -23,8 +22,37 @@ type World = Rc<RefCell<Shared>>;
 
 const SOURCE: Source = Source { incarnation: INCARNATION, partition: Partition(0) };
 
+/// What a worker learns from an answer.
+trait Told {
+    fn tell(&self, to: &mut DefaultHasher);
+}
+
+impl Told for bool {
+    fn tell(&self, to: &mut DefaultHasher) {
+        self.hash(to);
+    }
+}
+
+impl Told for Created {
+    fn tell(&self, to: &mut DefaultHasher) {
+        (*self as u8).hash(to);
+    }
+}
+
+impl Told for Option<Vec<u8>> {
+    fn tell(&self, to: &mut DefaultHasher) {
+        self.hash(to);
+    }
+}
+
+impl Told for Option<CommittedOffset> {
+    fn tell(&self, to: &mut DefaultHasher) {
+        self.as_ref().map(|committed| (committed.next.0, &committed.metadata)).hash(to);
+    }
+}
+
 /// Waits until this worker's call is chosen, does it, and notes what the worker is told.
-async fn turn<T: Debug>(
+async fn turn<T: Told>(
     shared: &World,
     worker: usize,
     next: Next,
@@ -45,7 +73,7 @@ async fn turn<T: Debug>(
     let mut shared = shared.borrow_mut();
     let delays = next == Next::Write && std::mem::take(&mut shared.delays);
     let answer = call(&mut shared, delays);
-    format!("{answer:?}").hash(&mut shared.sides[worker].told);
+    answer.tell(&mut shared.sides[worker].told);
     answer
 }
 

@@ -82,6 +82,8 @@ impl Side {
 pub(super) struct Shared {
     pub(super) values: Vec<Vec<u8>>,
     pub(super) objects: BTreeMap<String, Vec<u8>>,
+    /// Of all objects, in whatever order they came.
+    stored: u64,
     /// Keys in the order of their creates.
     pub(super) history: Vec<String>,
     pub(super) committed: Option<CommittedOffset>,
@@ -99,6 +101,9 @@ impl Shared {
         if self.objects.contains_key(key) {
             return false;
         }
+        let mut object = DefaultHasher::new();
+        (key, &body).hash(&mut object);
+        self.stored ^= object.finish();
         self.objects.insert(key.to_owned(), body);
         self.history.push(key.to_owned());
         true
@@ -262,7 +267,7 @@ impl World {
             for (side, life) in shared.sides.iter().zip(&self.lives) {
                 life.as_ref().map(|_| side.told.finish()).hash(&mut hash);
             }
-            shared.objects.hash(&mut hash);
+            (shared.stored, shared.objects.len()).hash(&mut hash);
             shared.late.hash(&mut hash);
             shared
                 .committed
