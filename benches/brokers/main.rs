@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! EVENTS=1000000 RUNS=3 cargo bench --features kafka,s3 --bench brokers
+//! KEYS=1000000 RUNS=3 cargo bench --features kafka,s3 --bench brokers -- restart
 //! ```
 //!
 //! Kafka and the S3 server are those of the tests: one node each, on this machine, so they share cores and caches with
@@ -14,6 +15,7 @@
 
 mod floor;
 mod report;
+mod restart;
 mod river;
 #[path = "../../tests/servers/mod.rs"]
 mod servers;
@@ -37,6 +39,9 @@ fn main() -> anyhow::Result<()> {
     let (Some(kafka), Some(store)) = (Kafka::start(1), S3::start()) else { return Ok(()) };
     let (kafka, store) = (&kafka, &store);
     println!("{}; load {}", report::machine(), report::load());
+    if std::env::args().any(|argument| argument == "restart") {
+        return restart::run(kafka, store, setting("KEYS", 1_000_000), runs);
+    }
     let sent = Brokers::new(kafka, store, "bench-raw")?.generate(events)?;
     println!(
         "{events} events of the demo's shoppers in {RAW_PARTITIONS} raw partitions; `generate` cost {:.0} ns each",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use thalweg::embedded::{EmbeddedLog, Input, Layout};
 use thalweg::kafka::topics::{self, Wanted};
 use thalweg::kafka::{KafkaLog, Settings};
-use thalweg::model::{NextOffset, Partition, Topic, TopicPartition};
+use thalweg::model::{NextOffset, OutRecord, Partition, Topic, TopicPartition};
 use thalweg::port::{Isolation, Log};
 
 const TOPOLOGY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/marketplace");
@@ -21,6 +21,7 @@ const SEED: &str = "7";
 /// As many as the log in a directory has.
 pub(crate) const RAW_PARTITIONS: u32 = thalweg::embedded::RAW_PARTITIONS;
 const READ_BYTES: usize = 4 << 20;
+const DELIVERY: Duration = Duration::from_secs(10);
 pub(crate) const ROLES: [&str; 3] = ["route", "aggregate", "lake"];
 
 /// It dies with this process, however that ends.
@@ -81,6 +82,25 @@ impl Brokers {
         let mut command = program("generate");
         command.args(["--events", &events.to_string(), "--seed", SEED, "--config"]).arg(self.config());
         usage::run(&mut command, &self.said())
+    }
+
+    /// Lines into the raw topic, each once it is acknowledged; line *k* of all goes to partition *k* mod theirs.
+    pub(crate) fn send(&self, lines: &str, first: u64) -> anyhow::Result<()> {
+        let mut producer = self.log.producer();
+        let mut left = 0;
+        for (line, number) in lines.lines().zip(first..) {
+            let partition = Partition(u32::try_from(number % u64::from(RAW_PARTITIONS))?);
+            let record = OutRecord { value: Some(line.as_bytes().to_vec()), ..OutRecord::default() };
+            producer.send(TopicPartition { topic: Topic::Raw, partition }, record);
+            left += 1;
+        }
+        while left > 0 {
+            for delivery in now(producer.deliveries(DELIVERY))? {
+                delivery.outcome?;
+                left -= 1;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn create(&self, name: &str, partitions: u32) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ pub(crate) const PRODUCTS: u64 = 200_000;
 const CUSTOMERS: u64 = 500_000;
 /// 2026-11-21T10:15:00Z, UTC microseconds: inside an hour, so that a short run fills one.
 pub(crate) const FROM: i64 = 1_795_256_100_000_000;
-const DAY: &str = "2026-11-21";
+pub(crate) const DAY: &str = "2026-11-21";
 const DAY_FROM: i64 = FROM - 615 * 60_000_000;
 /// Orders that can still be completed.
 const OPEN: usize = 4_096;
