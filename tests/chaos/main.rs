@@ -120,8 +120,6 @@ fn main() -> ExitCode {
     if arguments.list || !is_asked_for {
         return ExitCode::SUCCESS;
     }
-    // Whoever listens is told by tracing; else the Kafka client would write of every line that breaks.
-    let _ = tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::new());
     let Some(ground) = ground() else { return ExitCode::SUCCESS };
     let first = arguments.seed.unwrap_or_else(|| Seed::of_this_run().number());
     let mut failed = 0;

@@ -15,8 +15,9 @@ use super::workdir::Workdir;
 use jars::Jars;
 use node::Node;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
+use tracing::subscriber::{NoSubscriber, set_global_default};
 
 /// Nodes that run until this is dropped.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Kafka {
         if left_out() {
             return None;
         }
+        hush();
         Some(Setup::new(nodes))
     }
 
@@ -67,6 +69,7 @@ impl Kafka {
         if left_out() {
             return None;
         }
+        hush();
         Some(SHARED.get_or_init(|| Setup::new(1).start()))
     }
 
@@ -228,4 +231,14 @@ impl Setup {
 
 fn ports(nodes: &[Node]) -> Vec<u16> {
     nodes.iter().map(|node| node.clients.number()).collect()
+}
+
+/// Clients of this process tell nobody about lines that tests break: a page a second, in which the message of a test
+/// that failed is lost. The client library writes to standard error itself only while nobody listens.
+fn hush() {
+    static HUSHED: Once = Once::new();
+    HUSHED.call_once(|| {
+        // An error means that somebody listens already.
+        let _ = set_global_default(NoSubscriber::default());
+    });
 }
