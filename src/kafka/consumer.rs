@@ -49,6 +49,8 @@ struct Member {
     read: BTreeMap<Partition, RecordBatch>,
     /// Whose turn it was last: each partition gets its turn.
     turn: Partition,
+    /// Given, and not handed to the worker yet.
+    given: Option<Vec<Partition>>,
     /// Asked back, and not released yet.
     revoked: Option<BTreeSet<Partition>>,
     /// What has to be taken out of the library's assignment with the answer.
@@ -172,6 +174,7 @@ impl Member {
             paused: Paused::default(),
             read: BTreeMap::new(),
             turn: Partition(0),
+            given: None,
             revoked: None,
             leaving: BTreeSet::new(),
         })
@@ -179,6 +182,9 @@ impl Member {
 
     /// What the group wants next, answered where no worker has to be asked.
     fn change(&mut self, settings: &Settings, topic: &str) -> Result<Option<Polled>, Error> {
+        if let Some(given) = self.given(settings, topic)? {
+            return Ok(Some(Polled::Assigned(given)));
+        }
         // One at a time: the next one waits until the worker has answered.
         while self.revoked.is_none()
             && let Some(change) = self.client.next_change()
@@ -187,8 +193,8 @@ impl Member {
                 Change::Assign(partitions) => {
                     let nothing = TopicPartitionList::new();
                     self.client.add(&nothing).map_err(|error| Error::native("answer a rebalance", error))?;
-                    self.incarnation = look_up(&self.client, settings, topic)?;
-                    return Ok(Some(Polled::Assigned(partitions)));
+                    self.given = Some(partitions);
+                    return Ok(self.given(settings, topic)?.map(Polled::Assigned));
                 }
                 Change::Revoke { partitions, are_lost } => {
                     self.revoked = Some(partitions.iter().copied().collect());
@@ -204,6 +210,15 @@ impl Member {
             }
         }
         Ok(None)
+    }
+
+    /// What the group has given is kept until the topic could be looked up: it is told only once, and nobody else would
+    /// read those partitions.
+    fn given(&mut self, settings: &Settings, topic: &str) -> Result<Option<Vec<Partition>>, Error> {
+        if self.given.is_some() {
+            self.incarnation = look_up(&self.client, settings, topic)?;
+        }
+        Ok(self.given.take())
     }
 
     /// Answers the revoke once all of it is released.

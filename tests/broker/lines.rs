@@ -11,12 +11,13 @@ use crate::servers::proxy::{
 use crate::servers::{Kafka, S3};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use thalweg::kafka::KafkaLog;
-use thalweg::model::{Partition, Role};
-use thalweg::port::Log;
+use thalweg::model::{Partition, Role, Topic, TopicPartition};
+use thalweg::port::{Isolation, Log, Polled, Reaction};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
@@ -53,18 +54,32 @@ fn log(deployment: &Deployment) -> KafkaLog {
     KafkaLog::new(settings)
 }
 
-/// How far a role has committed, over all partitions.
-fn committed(log: &KafkaLog, role: Role) -> u64 {
+/// How far a role has committed, in each of its partitions.
+fn positions(log: &KafkaLog, role: Role) -> Vec<u64> {
     let (mut reader, end) = (log.reader(), Instant::now() + PATIENCE);
     let partitions = if role == Role::Aggregate { 4 } else { 2 };
-    let mut at = |partition| loop {
+    let at = |partition| loop {
         match now(reader.committed(role, Partition(partition))) {
             Ok(at) => return at.map_or(0, |at| at.next.0),
             // While the line is in trouble nobody can tell.
             Err(failure) => assert!(Instant::now() < end, "{failure}"),
         }
     };
-    (0..partitions).map(&mut at).sum()
+    (0..partitions).map(at).collect()
+}
+
+/// The same, over all partitions.
+fn committed(log: &KafkaLog, role: Role) -> u64 {
+    positions(log, role).into_iter().sum()
+}
+
+/// Where the raw partitions end.
+fn raw_ends(log: &KafkaLog) -> Vec<u64> {
+    let mut reader = log.reader();
+    let at = |partition| TopicPartition { topic: Topic::Raw, partition: Partition(partition) };
+    (0..2)
+        .map(|partition| now(reader.ends(at(partition), Isolation::ReadCommitted)).unwrap().next.0)
+        .collect()
 }
 
 #[track_caller]
@@ -227,29 +242,32 @@ fn offset_commits_of_route_and_lake_that_arrive_after_newer_ones_take_nothing_ba
         (events, seed) = (events + 100, seed + 1);
     };
     let roles = [Role::Route, Role::Lake];
-    let positions = || roles.map(|role| committed(&log, role));
+    let all = || roles.map(|role| positions(&log, role));
     more();
-    until("first commits", || positions().iter().all(|&at| at > 0));
+    until("first commits", || all().iter().all(|at| at.iter().sum::<u64>() > 0));
 
     late.lock().unwrap().is_armed = true;
     until("commits that are held", || {
         more();
         late.lock().unwrap().held.len() == GROUPS.len()
     });
-    let older = positions();
+    // Whichever partition a commit that is held is of, it says no more than that.
+    let ends = raw_ends(&log);
     until("newer commits", || {
         more();
-        positions().iter().zip(older).all(|(&newer, older)| newer > older + 200)
+        all().iter().flat_map(|at| at.iter().zip(&ends)).all(|(at, end)| at > end)
     });
     worker.kill().unwrap();
     worker.wait().unwrap();
-    let newer = positions();
+    let newer = all();
     for (suffix, gate) in &late.lock().unwrap().held {
         gate.release();
         until(suffix, || gate.is_answered());
     }
-    let taken_back = positions();
-    assert!(taken_back.iter().zip(newer).all(|(&now, newer)| now < newer), "{newer:?} → {taken_back:?}");
+    let older = all();
+    let went_back =
+        |(older, newer): (&Vec<u64>, &Vec<u64>)| older.iter().zip(newer).any(|(old, new)| old < new);
+    assert!(older.iter().zip(&newer).all(went_back), "{newer:?} → {older:?}");
 
     late.lock().unwrap().is_armed = false;
     more();
@@ -294,4 +312,42 @@ fn records_that_are_refused_in_the_middle_of_sessions_leave_no_hole() {
     assert_eq!(halts, []);
     assert_eq!(*refused.lock().unwrap(), 3, "each was sent and refused");
     proved(&log, &topology, lake.path(), EVENTS);
+}
+
+/// The group says once what a member gets, and the member looks up the topic then.
+#[test]
+fn partitions_that_are_given_while_no_broker_tells_of_the_topic_are_read_afterwards() {
+    const METADATA: i16 = 3;
+    const SYNC_GROUP: i16 = 14;
+    let is_silent = Arc::new(AtomicBool::new(false));
+    let silence = Arc::clone(&is_silent);
+    let judge = move |request: &Request<'_>| match request.api() {
+        SYNC_GROUP => {
+            silence.store(true, Ordering::SeqCst);
+            Act::Pass
+        }
+        METADATA if silence.load(Ordering::SeqCst) => Act::Lose,
+        _ => Act::Pass,
+    };
+    let Some(kafka) = broker(judge) else { return };
+    let mut settings = fresh(&kafka.bootstrap()).settings().clone();
+    settings.timeouts.request = Duration::from_secs(2);
+    let mut consumer = KafkaLog::new(settings).consumer(Role::Route);
+
+    let (mut failures, mut given) = (0, Vec::new());
+    until("partitions that are given", || {
+        match now(consumer.poll(1 << 20, LOOK)) {
+            Ok(Polled::Assigned(partitions)) => given.extend(partitions),
+            Ok(_) => {}
+            Err(failure) => {
+                assert_eq!(failure.reaction, Reaction::Retry, "{failure}");
+                failures += 1;
+                is_silent.store(false, Ordering::SeqCst);
+            }
+        }
+        !given.is_empty()
+    });
+
+    given.sort();
+    assert_eq!((failures, given), (1, vec![Partition(0), Partition(1)]));
 }
