@@ -1,7 +1,7 @@
 //! `--until-idle`: whether every target has all of every source below the goal.
 
-use super::Member;
-use crate::aggregate::{COMMIT_KEY, CommitRecord, Sources};
+use super::{Held, Member};
+use crate::aggregate::{COMMIT_KEY, CommitRecord, Sources, Target};
 use crate::model::{NextOffset, Offset, Partition, Source, Topic, TopicPartition};
 use crate::port::{Failure, Isolation};
 use std::collections::BTreeMap;
@@ -15,16 +15,12 @@ impl Member<'_> {
     /// Nothing is left to do, here or in partitions that somebody else holds, or held: what was committed tells.
     pub(super) async fn is_idle(&mut self) -> Result<bool, Failure> {
         let Some(goal) = self.context.control.goal() else { return Ok(false) };
-        // A halt is not done: a record further on may forgive it, and somebody else decides how long to look for one.
-        let has_all = |held: &super::Held| {
-            held.halted_at.is_none()
-                && held.target.as_ref().is_none_or(|target| has_reached(target.sources(), &goal))
-        };
-        if !self.held.values().all(has_all) {
+        if !self.has_all(&goal) {
             return Ok(false);
         }
         self.commit().await?;
-        if self.held.values().any(super::Held::is_behind) {
+        // A commit that was refused went back: what it was about is still to be read.
+        if !self.has_all(&goal) || self.held.values().any(Held::is_behind) {
             return Ok(false);
         }
         for partition in (0..self.context.topology.partitions).map(Partition) {
@@ -33,6 +29,13 @@ impl Member<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// A halt is not done: a record further on may forgive it, and somebody else decides how long to look for one.
+    fn has_all(&self, goal: &Goal) -> bool {
+        let has_reached = |target: &Target| has_reached(target.sources(), goal);
+        let has_all = |held: &Held| held.halted_at.is_none() && held.target.as_ref().is_none_or(has_reached);
+        self.held.values().all(has_all)
     }
 
     async fn is_done_elsewhere(&mut self, partition: Partition, goal: &Goal) -> Result<bool, Failure> {
