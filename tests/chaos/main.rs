@@ -78,6 +78,9 @@ struct Arguments {
     /// Events a second
     #[arg(long, default_value_t = 800)]
     rate: u64,
+    /// Leave everything as it is where events are not caught up with, for a look at what hangs
+    #[arg(long)]
+    hold: bool,
     /// What `cargo test NAME` looks for: nothing is run unless it is part of `chaos`
     filter: Option<String>,
     /// For a harness that is not this one, as cargo passes the same arguments to all
@@ -194,6 +197,12 @@ fn tormented(
     }
     let is_sent = load.wait().expect("a child can be waited for").success();
     let taken_over = taken_over(deployment, &mut nemesis, &mut board);
+    if let (true, Err(why)) = (arguments.hold, &taken_over) {
+        println!("{why}; held");
+        loop {
+            thread::park();
+        }
+    }
     let said = nemesis.workers.last_words();
     let failed = |why: String| format!("{why}\n{said}");
     if !is_sent {
