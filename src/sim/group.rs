@@ -193,6 +193,11 @@ impl Group {
         generation >= 0 && generation == self.generation && admitted == Some(generation)
     }
 
+    /// Is a member of this task's in the generation that is valid?
+    pub(super) fn has(&self, task: usize) -> bool {
+        self.members.values().any(|member| member.task == task && member.generation == self.generation)
+    }
+
     pub(super) fn commit(&mut self, partition: Partition, now: LogTime, offset: CommittedOffset) {
         self.history.entry(partition).or_default().push((now, offset.clone()));
         self.committed.insert(partition, offset);

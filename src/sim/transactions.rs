@@ -66,7 +66,8 @@ impl Transactions for SimTransactions {
             if self.needs_new_epoch && !state.faults.transaction_epochs {
                 state.violation(format!("I13: `{}` began again in epoch {}", self.id, self.epoch));
             }
-            state.transaction_begun(&self.id, self.epoch);
+            let is_member = state.group(Role::Aggregate).has(self.wire.task);
+            state.transaction_begun(&self.id, self.epoch, is_member);
             Ok(())
         })
     }

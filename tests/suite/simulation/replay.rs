@@ -27,10 +27,10 @@ impl Replay {
 }
 
 pub(super) fn check(history: &History, seed: u64) -> Result<(), String> {
-    let Replay { world, is_there, .. } = replay(history, seed);
-    let ended = compare(history, &world).and_then(|()| match is_there {
+    let replay = replay(history, seed);
+    let ended = compare(history, &replay.world).and_then(|()| match replay.is_there {
         true => Ok(()),
-        false => Err("the replay did not finish".into()),
+        false => Err(format!("the replay did not finish; halts: {:?}", replay.halts())),
     });
     ended.map_err(|error| format!("I15, replayed: {error}"))
 }
@@ -63,7 +63,9 @@ pub(super) fn replay(history: &History, seed: u64) -> Replay {
     let reached = |world: &World| {
         (0..history.setting.targets).all(|target| {
             let reached = metrics::reached(world, target);
-            let is_there = |partition: u32| reached.get(&partition) >= Some(&history.raw.end(partition));
+            // Of a raw partition without records nothing was ever said.
+            let is_there =
+                |partition: u32| reached.get(&partition).copied().unwrap_or(0) >= history.raw.end(partition);
             (0..history.setting.raw_partitions).all(is_there)
         })
     };
