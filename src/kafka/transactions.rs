@@ -9,13 +9,20 @@ use crate::model::{NextOffset, OutBatch, OutRecord, Partition, Role, TopicPartit
 use crate::port::{self, Ended, Failure, Membership, Pending, Reaction};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// How much longer than it was told to the library may take to give offsets up.
+const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct Transactions {
     settings: Arc<Settings>,
-    producer: TransactionalProducer,
+    producer: Arc<TransactionalProducer>,
     /// After an abort or a tainted end a late copy may hit whatever this producer begins next (I13).
     is_over: bool,
+    /// A call has not returned, and goes on without us.
+    is_left: bool,
 }
 
 impl Transactions {
@@ -24,7 +31,7 @@ impl Transactions {
         let made = TransactionalProducer::new(&settings.transactional(), lines);
         let producer = made.map_err(|error| Error::call("make a transactional producer", &error))?;
         producer.init(settings.timeouts.request).map_err(|error| failure("begin as a producer", error))?;
-        Ok(Transactions { settings, producer, is_over: false })
+        Ok(Transactions { settings, producer: Arc::new(producer), is_over: false, is_left: false })
     }
 
     fn begin_now(&mut self) -> Result<(), Failure> {
@@ -49,7 +56,7 @@ impl Transactions {
     }
 
     fn send_offsets_now(
-        &self,
+        &mut self,
         offsets: &BTreeMap<Partition, NextOffset>,
         member: &Membership,
     ) -> Result<(), Failure> {
@@ -60,12 +67,37 @@ impl Transactions {
         if member.generation < 0 || member.member.is_empty() {
             return Err(Error::NotAMember.into());
         }
-        let role = Role::Aggregate;
-        let (topic, group) = (self.settings.topic(super::input(role)), self.settings.group(role));
-        let wait = self.settings.timeouts.request;
-        let instance = self.settings.instance(role);
-        let sent = self.producer.send_offsets(&topic, offsets, (&group, instance.as_deref(), member), wait);
-        sent.map_err(|error| failure("send offsets to a transaction", error))
+        match self.offsets_aside(offsets.clone(), member.clone()) {
+            Some(sent) => sent.map_err(|error| failure("send offsets to a transaction", error)),
+            None => {
+                (self.is_over, self.is_left) = (true, true);
+                let error = Error::Silent("offsets of a transaction".to_owned());
+                Err(Failure { reaction: Reaction::Replay, ..error.into() })
+            }
+        }
+    }
+
+    /// Where the group's coordinator went away the library may never return from this call, whatever limit it is given
+    /// (librdkafka's issues 5456 and 5511). So it is made on a thread of its own, and a producer that is stuck in it is
+    /// left there: the next one's start fences it, and it ends when the call does.
+    fn offsets_aside(
+        &self,
+        offsets: BTreeMap<Partition, NextOffset>,
+        member: Membership,
+    ) -> Option<Result<(), NativeError>> {
+        let (producer, settings) = (Arc::clone(&self.producer), Arc::clone(&self.settings));
+        let wait = settings.timeouts.request;
+        let (done, sent) = mpsc::channel();
+        let send = move || {
+            let role = Role::Aggregate;
+            let (topic, group) = (settings.topic(super::input(role)), settings.group(role));
+            let instance = settings.instance(role);
+            let of = (group.as_str(), instance.as_deref(), &member);
+            // Nobody listens any more where it took too long.
+            let _ = done.send(producer.send_offsets(&topic, &offsets, of, wait));
+        };
+        thread::Builder::new().name("kafka-offsets".into()).spawn(send).ok()?;
+        sent.recv_timeout(wait + GRACE).ok()
     }
 
     fn commit_now(&mut self) -> Result<Ended, Failure> {
@@ -93,6 +125,10 @@ impl Transactions {
 
     fn abort_now(&mut self) -> Result<(), Failure> {
         self.is_over = true;
+        if self.is_left {
+            // The next producer's start aborts what is open.
+            return Ok(());
+        }
         let limit = self.settings.timeouts.watchdog;
         let ended = watchdog::guard("the abort of a transaction", limit, || {
             loop {

@@ -10,6 +10,7 @@ mod block_on;
 mod clocks;
 mod containers;
 mod contract;
+mod coordinator;
 mod cutover;
 mod deployment;
 mod doctor;

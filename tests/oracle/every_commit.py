@@ -5,7 +5,8 @@
 In: the whole topic, read as any read_committed consumer may, before it is compacted; the SQL of `ddl`; the lines of
 `metrics --set-aside`. A transaction's last record says up to which offset of each raw partition its rows hold. So each
 row of a calendar window is counted again over the lake's events below those offsets, and compared. Also: commits of a
-partition are numbered without a hole (one that is written once more stands at the same offsets), every row names the commit that it came with, and no key goes back.
+partition are numbered without a hole (one that is written once more stands at the same offsets), every row names the
+commit that it came with, and no key goes back.
 
 For the marketplace topology, and its values that are sums and counts of different ids. Exit 1 on any difference.
 """

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub(crate) const PRODUCE: i16 = 0;
 pub(crate) const OFFSET_COMMIT: i16 = 8;
+pub(crate) const FIND_COORDINATOR: i16 = 10;
 pub(crate) const END_TXN: i16 = 26;
 pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
 pub(crate) const INIT_PRODUCER_ID: i16 = 22;

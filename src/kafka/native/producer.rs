@@ -63,6 +63,12 @@ pub(in crate::kafka) struct TransactionalProducer {
     serving: Option<JoinHandle<()>>,
 }
 
+// SAFETY: librdkafka's client is safe to use from several threads, and so are the counters; the thread's handle is used
+// when the last owner drops this, and nobody else has it.
+unsafe impl Send for TransactionalProducer {}
+// SAFETY: as above.
+unsafe impl Sync for TransactionalProducer {}
+
 /// For the thread that serves events: the library's own calls may be made from any thread.
 struct Client(*mut RDKafka);
 

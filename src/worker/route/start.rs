@@ -57,10 +57,15 @@ pub(super) struct Finder<'a> {
 
 impl Finder<'_> {
     pub(super) async fn find(&mut self, partition: Partition) -> Result<Beginning, Failure> {
-        if self.consumer.committed(partition).await?.is_none()
-            && let Some(reason) = self.start_first(partition).await?
-        {
-            return Ok(Beginning::Halted(reason));
+        if self.consumer.committed(partition).await?.is_none() {
+            // Links first, and then the position once more: whoever wrote links had a position before. Asked for only
+            // before them, it may be that of a first start of somebody else, which came meanwhile.
+            self.known().await?;
+            if self.consumer.committed(partition).await?.is_none()
+                && let Some(reason) = self.start_first(partition).await?
+            {
+                return Ok(Beginning::Halted(reason));
+            }
         }
         // A first start is used only as it was read back.
         let Some(committed) = self.consumer.committed(partition).await? else {
