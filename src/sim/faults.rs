@@ -50,6 +50,8 @@ pub struct Faults {
     pub create_refused: u32,
     /// A create's answer is lost: with effect, without, or with effect later.
     pub create_unknown: u32,
+    /// A worker is stopped right before a create, and goes on with it when others have taken over.
+    pub create_stalled: u32,
     /// In a thousand steps: an operator sets the lake's position to any offset, without metadata.
     pub commit_reset: u32,
 
@@ -144,11 +146,17 @@ impl Faults {
         faults.clock_skew = chance.one_in(4);
         faults.transaction_epochs = chance.one_in(8);
         faults.hollow_membership = chance.one_in(2);
+        // Drawn aside, so that stored seeds keep their histories.
+        let mut aside = Seed(faults.slow_micros ^ faults.pause_micros.rotate_left(32));
+        faults.create_stalled = if aside.one_in(2) { 0 } else { 1 + aside.below(300) as u32 };
+        if aside.one_in(4) && faults.transaction_torn > 0 {
+            faults.transaction_torn += aside.below(600) as u32;
+        }
         faults
     }
 
     /// Kinds that can be left out one at a time, to see which of them a failure needs.
-    pub const KINDS: [&str; 28] = [
+    pub const KINDS: [&str; 29] = [
         "cuts",
         "transient",
         "slow",
@@ -168,6 +176,7 @@ impl Faults {
         "transaction_torn",
         "create_refused",
         "create_unknown",
+        "create_stalled",
         "crash",
         "pause",
         "replace",
@@ -201,6 +210,7 @@ impl Faults {
             "transaction_torn" => self.transaction_torn = 0,
             "create_refused" => self.create_refused = 0,
             "create_unknown" => self.create_unknown = 0,
+            "create_stalled" => self.create_stalled = 0,
             "crash" => self.crash = 0,
             "pause" => self.pause = 0,
             "replace" => self.replace = 0,

@@ -41,9 +41,28 @@ impl State {
 #[derive(Debug)]
 pub(super) struct SimObjects(pub(super) Wire);
 
+impl SimObjects {
+    /// The worker stands still at the worst of all moments, and mostly for so long that it was replaced when it goes on.
+    async fn stall(&self) {
+        let until = {
+            let mut state = self.0.state();
+            let rate = state.faults.create_stalled;
+            if !state.strikes(rate) {
+                return;
+            }
+            let (now, session) = (state.now, state.session);
+            let until = now + session / 2 + state.chance.below(2 * session as u64) as i64;
+            state.stop(self.0.task, until);
+            until
+        };
+        self.0.sleep_until(until).await;
+    }
+}
+
 impl Objects for SimObjects {
     fn create<'a>(&'a self, key: &'a str, body: Vec<u8>) -> Pending<'a, Created> {
         Box::pin(async move {
+            self.stall().await;
             self.0.hop().await;
             let answer = {
                 let mut state = self.0.state();
