@@ -54,3 +54,6 @@ pub mod failpoints_in_debug_builds {}
 
 #[doc = include_str!("0017-tokens-for-msk-are-signed-here.md")]
 pub mod tokens_for_msk_are_signed_here {}
+
+#[doc = include_str!("0018-a-call-that-never-returns-is-left.md")]
+pub mod a_call_that_never_returns_is_left {}
