@@ -179,6 +179,7 @@ impl History {
         let names_it = |halted: String| halted.contains("the log lost records");
         self.lost > 0
             && self.halted().is_some_and(names_it)
+            && !self.has_open_transaction()
             && self.found.borrow_mut().is_complete(&self.world, &self.raw)
     }
 
