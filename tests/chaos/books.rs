@@ -223,6 +223,21 @@ pub(crate) fn every_commit(
     }
 }
 
+/// Every transaction is whole, in all topics that it wrote to.
+pub(crate) fn whole_transactions(
+    python: &Python,
+    deployment: &Deployment,
+    brokers: &str,
+) -> Result<Value, String> {
+    let name = &deployment.log.settings().deployment;
+    let output =
+        python.oracle("whole_transactions.py", &[brokers, name]).output().expect("the oracle starts");
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).expect("what it found is JSON")),
+        false => Err(format!("a transaction is not whole: {}", said(&output))),
+    }
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path of ours is text")
 }

@@ -106,6 +106,8 @@ struct Counted {
     polls: u64,
     commits: u64,
     checked: u64,
+    /// Records of all those commits, in all topics.
+    written: u64,
     failover: Duration,
 }
 
@@ -264,13 +266,16 @@ fn balance(
     deployment.fine("run", &["--until-idle"]);
     let seen = watcher.verdict()?;
     let report = books::verified(deployment)?;
-    let history = books::every_commit(&ground.python, deployment, &ground.store, &ground.kafka.bootstrap())?;
+    let brokers = ground.kafka.bootstrap();
+    let history = books::every_commit(&ground.python, deployment, &ground.store, &brokers)?;
+    let whole = books::whole_transactions(&ground.python, deployment, &brokers)?;
     let number = |of: &serde_json::Value| of.as_u64().unwrap_or_default();
     counted.rows = number(&seen["rows"]);
     counted.files = number(&seen["files"]);
     counted.polls = number(&seen["polls"]);
     counted.commits = number(&history["commits"]);
     counted.checked = number(&history["checked"]);
+    counted.written = number(&whole["records"]);
     let raw = number(&report["raw_records"]);
     if raw != counted.events || counted.rows != raw {
         return Err(format!("{} events, {raw} in the log, {} in the lake", counted.events, counted.rows));
@@ -279,11 +284,11 @@ fn balance(
 }
 
 fn words(counted: &Counted) -> String {
-    let Counted { events, faults, rows, files, polls, commits, checked, failover } = counted;
+    let Counted { events, faults, rows, files, polls, commits, checked, written, failover } = counted;
     let kinds: Vec<_> = faults.iter().map(|(kind, times)| format!("{times} {}", kind.words())).collect();
     format!(
         "{events} events · {} faults: {} · {polls} polls of {files} files with {rows} rows · {checked} rows of \
-         {commits} commits right at their positions · failover {:.1} s · doubled 0 · lost 0",
+         {commits} commits right at their positions, {written} records in whole transactions · failover {:.1} s · doubled 0 · lost 0",
         faults.values().sum::<usize>(),
         kinds.join(", "),
         failover.as_secs_f64(),

@@ -183,6 +183,33 @@ def planted():
     yield "a repeat was set aside by the other target", rows, [aside[0] | {"target": aside[1]["target"]}, *aside[1:]]
 
 
+def check_transactions():
+    """Two transactions of a target: one of five records (one is set aside), one of two that is written once more."""
+    from whole_transactions import target
+
+    def commit(number, records):
+        return b"commit", json.dumps({"commit": number, "records": records}).encode()
+
+    def position(number):
+        return b'{"position":0}', json.dumps({"commit": number}).encode()
+
+    pane, row = (b"pane", b"1"), (b'{"aggregate":"a"}', b"{}")
+    state = [pane, commit(1, 5), commit(2, 2), commit(2, 2)]
+    metrics = [row, position(1), position(2), position(2)]
+    assert target("t", state, metrics, 1) == (3, 9, []), target("t", state, metrics, 1)
+    errors = {
+        "a pane of an aborted transaction": ([pane, *state], metrics, 1),
+        "a row of one behind the last": (state, [*metrics, row], 1),
+        "a row is missing": (state, metrics[1:], 1),
+        "a set-aside record is missing": (state, metrics, 0),
+        "a commit without its position": (state, metrics[:-1], 1),
+        "a commit is missing in both": ([*state[:2], commit(4, 2)], [*metrics[:2], position(4)], 1),
+    }
+    for error, (state, metrics, others) in errors.items():
+        assert target("t", state, metrics, others)[2], f"not found: {error}"
+    return len(errors)
+
+
 def main():
     assert [rounded(n, 2) for n in (0, -1)] == ["0.00", "-1.00"]
     from fractions import Fraction
@@ -197,7 +224,7 @@ def main():
         for error, rows, aside in errors:
             code, words = judge(folder, rows, aside)
             assert code == 1 and "Traceback" not in words, f"not found: {error}\n{words}"
-        found = len(errors) + check_history(folder) + check_reader(folder)
+        found = len(errors) + check_history(folder) + check_reader(folder) + check_transactions()
     print(f"what is right is accepted, {found} planted errors are found")
 
 

@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 
 import marketplace
 from calendar_rows import PLACE, choose_targets, counted
+from committed import committed
 from common import fail, instant, lake, load_set_aside, rounded
 
 AGGREGATES = {
@@ -46,33 +47,9 @@ KINDS = {
 
 def history(brokers, topic):
     """Partition → its committed records in order: (key, value or None)."""
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
-
-    consumer = Consumer(
-        {
-            "bootstrap.servers": brokers,
-            "group.id": "a-reader-of-history",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
-    records, at_end = defaultdict(list), set()
-    while len(at_end) < len(partitions):
-        message = consumer.poll(30)
-        if message is None:
-            fail([f"{topic}: nothing for half a minute"])
-        if message.error():
-            if message.error().code() != KafkaError._PARTITION_EOF:
-                fail([str(message.error())])
-            at_end.add(message.partition())
-            continue
-        value = message.value()
-        records[message.partition()].append((json.loads(message.key()), None if value is None else json.loads(value)))
-    consumer.close()
-    return records
+    parsed = lambda text: None if text is None else json.loads(text)
+    records = committed(brokers, topic).items()
+    return {partition: [(parsed(key), parsed(value)) for key, value in of_it] for partition, of_it in records}
 
 
 def transactions(records):

@@ -39,6 +39,8 @@ mod redrive;
 mod remote;
 #[cfg(feature = "embedded")]
 mod reroute;
+#[cfg(feature = "embedded")]
+mod runbook;
 mod simulation;
 #[cfg(feature = "embedded")]
 mod verify;

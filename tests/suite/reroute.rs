@@ -15,13 +15,13 @@ use thalweg::topology::Topology;
 const EVENTS: usize = 600;
 
 /// A deployment with half of its events routed, counted and stored, and the other half in the raw topic.
-struct Shop {
+pub(super) struct Shop {
     dir: tempfile::TempDir,
     topology: String,
 }
 
 impl Shop {
-    fn half_done() -> Shop {
+    pub(super) fn half_done() -> Shop {
         let shop = Shop { dir: tempfile::tempdir().unwrap(), topology: topology("marketplace") };
         let events = fine(&["generate", "--events", &EVENTS.to_string(), "--late", "0"]);
         let half: Vec<&str> = events.lines().take(EVENTS / 2).collect();
@@ -32,7 +32,7 @@ impl Shop {
         shop
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }
 
@@ -42,19 +42,33 @@ impl Shop {
     }
 
     #[track_caller]
-    fn fine(&self, verb: &str, more: &[&str]) -> String {
+    pub(super) fn fine(&self, verb: &str, more: &[&str]) -> String {
         let words = self.verb(verb, more);
         fine(&words.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Ends badly, with this code; what it said on both streams.
     #[track_caller]
-    fn refused(&self, expected: i32, verb: &str, more: &[&str]) -> String {
+    pub(super) fn refused(&self, expected: i32, verb: &str, more: &[&str]) -> String {
         let words = self.verb(verb, more);
         let output = ended(&words.iter().map(String::as_str).collect::<Vec<_>>());
         let said = text(&output.stdout) + &text(&output.stderr);
         assert_eq!(code(&output), expected, "{said}");
         said
+    }
+
+    /// The same under another topology than the one in force, with exit code 1.
+    #[track_caller]
+    pub(super) fn refused_under(&self, topology: &str, verb: &str, more: &[&str]) -> String {
+        let log = self.path("log");
+        let output = ended(&[&[verb, topology, "--embedded", &log], more].concat());
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(code(&output), 1, "{said}");
+        said
+    }
+
+    pub(super) fn topology(&self) -> &str {
+        &self.topology
     }
 
     fn checked(&self) -> Topology {
@@ -63,7 +77,7 @@ impl Shop {
     }
 
     /// The log, with nobody running.
-    fn with_log<T>(&self, act: impl FnOnce(&EmbeddedLog, &Topology) -> T) -> T {
+    pub(super) fn with_log<T>(&self, act: impl FnOnce(&EmbeddedLog, &Topology) -> T) -> T {
         let topology = self.checked();
         let layout = Layout::new(&topology.deployment, topology.partitions, 1, Duration::ZERO);
         let log = EmbeddedLog::open(&self.dir.path().join("log"), &layout).unwrap();
@@ -71,7 +85,7 @@ impl Shop {
     }
 
     /// Moves the group of `route`, as no tool of ours does.
-    fn commit(&self, partition: Partition, offset: CommittedOffset) {
+    pub(super) fn commit(&self, partition: Partition, offset: CommittedOffset) {
         self.with_log(|log, _| {
             let mut consumer = log.consumer(Role::Route);
             assert!(matches!(now(consumer.poll(1, Duration::ZERO)).unwrap(), Polled::Assigned(_)));
@@ -96,7 +110,7 @@ impl Shop {
 
     /// Everything is counted, once, and the lake says the same.
     #[track_caller]
-    fn balances(&self) {
+    pub(super) fn balances(&self) {
         self.fine("run", &["--until-idle"]);
         let report: Value = serde_json::from_str(&self.fine("verify", &["--output", "json"])).unwrap();
         let found = (&report["raw_records"], &report["difference_count"], &report["gaps"]);

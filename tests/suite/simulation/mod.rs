@@ -31,7 +31,7 @@
 //! | I22 nothing before a plan is unfinished | `lake::add_control` | every plan |
 //! | I23 units are whole | `target::Walk::unit` | every unit |
 //! | I24 a restart decides as before | `metrics::check_position`, `check_set_aside` | every position row; at the end |
-//! | I25 a halt is never a loss | `history::History::is_halted_by_loss`: up to a named halt all is right; its runbook is driven in `reroute` and `cutover` | one history in eight loses records |
+//! | I25 a halt is never a loss | `history::History::is_halted_by_loss`: up to a named halt all is right; its runbook is driven in `reroute`, `cutover` and `runbook` | one history in eight loses records |
 
 mod case;
 mod contract;
