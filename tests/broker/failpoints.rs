@@ -20,10 +20,9 @@ use thalweg::model::failpoint::Failpoint::{self, *};
 use thalweg::model::{Partition, Role, Topic, TopicPartition};
 use thalweg::port::{Isolation, Log};
 
-/// From one kill to the next: the process has started, restored, and come as far as it was told to. So long it takes at
-/// most in the middle of all places, as is promised; a machine whose disk stands still for a moment breaks no promise.
+/// From one kill to the next: the process has started, restored, and come as far as it was told to.
 const RESUMES_MAX: Duration = Duration::from_secs(20);
-/// A worker that takes longer hangs.
+/// Until a worker is asked for partitions while it is not in the middle of a commit.
 const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(20);
 /// More than any run takes; the load is stopped when all places were reached.
@@ -120,7 +119,7 @@ impl River<'_> {
         let end = Instant::now() + PATIENCE;
         loop {
             let before = self.committed(Role::Aggregate);
-            until("a commit before another worker", PATIENCE, || self.committed(Role::Aggregate) > before);
+            until("a commit before another worker", RESUMES_MAX, || self.committed(Role::Aggregate) > before);
             let mut other = self.worker(1, "route,aggregate,lake", None);
             let stays = Instant::now() + RESUMES_MAX;
             while worker.try_wait().unwrap().is_none() && Instant::now() < stays {
@@ -169,7 +168,7 @@ fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
 
 #[track_caller]
 fn ended(what: &str, worker: &mut Child) -> ExitStatus {
-    until(what, PATIENCE, || worker.try_wait().unwrap().is_some());
+    until(what, RESUMES_MAX, || worker.try_wait().unwrap().is_some());
     worker.wait().unwrap()
 }
 
@@ -190,7 +189,6 @@ fn a_kill_between_any_two_acts_loses_and_doubles_nothing_and_work_goes_on_within
         .spawn()
         .unwrap();
 
-    let mut took = Vec::new();
     for (point, nth) in KILLS {
         let (failpoint, began) = (format!("{point:?}:{nth}:kill"), Instant::now());
         if matches!(point, AggregateAborting | AggregateAborted | AggregateProducerMade) {
@@ -204,12 +202,9 @@ fn a_kill_between_any_two_acts_loses_and_doubles_nothing_and_work_goes_on_within
         let log = river.log_of(0);
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{failpoint}: {status}\n{log}");
         assert!(log.contains(&format!("failpoint reached: {failpoint}")), "{log}");
-        took.push(began.elapsed());
         println!("{failpoint} after {:?}", began.elapsed());
     }
 
-    took.sort();
-    assert!(took[took.len() / 2] <= RESUMES_MAX, "{took:?}");
     river.balances();
     fs::write(&stop, "").unwrap();
     let verdict = poll.wait_with_output().unwrap();
@@ -237,7 +232,7 @@ fn zombies_that_wake_after_they_were_replaced_do_no_harm_and_take_part_again() {
     let mut zombies: Vec<_> =
         places.iter().map(|&(ordinal, roles, place)| river.worker(ordinal, roles, Some(place))).collect();
     for (zombie, (_, _, place)) in zombies.iter_mut().zip(places) {
-        until(place, PATIENCE, || {
+        until(place, RESUMES_MAX * 2, || {
             assert!(zombie.try_wait().unwrap().is_none(), "{place}: ended");
             is_stopped(zombie)
         });
@@ -249,7 +244,7 @@ fn zombies_that_wake_after_they_were_replaced_do_no_harm_and_take_part_again() {
     let mut successor = river.worker(3, all, None);
     for (role, before) in roles.into_iter().zip(before) {
         // Up to the end of the zombies' sessions nobody may have what is theirs.
-        until("the successor's commits", PATIENCE, || river.committed(role) > before + 200);
+        until("the successor's commits", RESUMES_MAX * 2, || river.committed(role) > before + 200);
     }
     thread::sleep(PAUSE.saturating_sub(stopped.elapsed()));
     for zombie in &zombies {
@@ -257,13 +252,13 @@ fn zombies_that_wake_after_they_were_replaced_do_no_harm_and_take_part_again() {
     }
     let with_zombies = roles.map(|role| river.committed(role));
     for (role, before) in roles.into_iter().zip(with_zombies) {
-        until("commits beside the zombies", PATIENCE, || river.committed(role) > before);
+        until("commits beside the zombies", RESUMES_MAX, || river.committed(role) > before);
     }
     successor.kill().unwrap();
     successor.wait().unwrap();
     let alone = roles.map(|role| river.committed(role));
     for (role, before) in roles.into_iter().zip(alone) {
-        until("the zombies' own commits", PATIENCE, || {
+        until("the zombies' own commits", RESUMES_MAX * 2, || {
             // One that found out that it was replaced may have ended; like any supervisor, start it again.
             for (zombie, (ordinal, roles, place)) in zombies.iter_mut().zip(places) {
                 if let Some(status) = zombie.try_wait().unwrap() {
