@@ -192,6 +192,7 @@ impl Target {
         let record = CommitRecord {
             commit,
             next: to.next.0,
+            repartition: self.repartition.map(|topic| topic.to_string()),
             // And itself.
             records: to.records() as u64 + 1,
             sources: SourceRecord::from(&self.sources),

@@ -4,6 +4,7 @@ use super::era::Era;
 use super::sources::{SourceState, Sources};
 use crate::model::{Cutover, Incarnation, NextOffset, Offset, Partition, RoutingVersion, Source};
 use serde::{Deserialize, Serialize};
+use std::num::ParseIntError;
 use std::sync::Arc;
 
 /// Key of the commit record in `state`; no pane's key is like it.
@@ -15,6 +16,9 @@ pub struct CommitRecord {
     pub commit: u64,
     /// Repartition offset: the next to read.
     pub next: u64,
+    /// Incarnation of the repartition topic that `next` counts in: one that was made again has the same offsets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repartition: Option<String>,
     /// Records of this transaction in `state`, `metrics`, `set-aside` and histories, this one included.
     pub records: u64,
     #[serde(flatten)]
@@ -145,6 +149,11 @@ impl CommitRecord {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
+
+    /// The repartition topic that it stands in, if that was known. An error: the text is not one that we wrote.
+    pub fn reads(&self) -> Result<Option<Incarnation>, ParseIntError> {
+        self.repartition.as_deref().map(str::parse).transpose()
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +184,7 @@ mod tests {
         let record = CommitRecord {
             commit: 3,
             next: 17,
+            repartition: Some(Incarnation(0xbeef).to_string()),
             records: 5,
             sources: SourceRecord::from(&sources),
             dedup: Some(Dedup { from: 2, sources: SourceRecord::from(&sources) }),
@@ -183,6 +193,7 @@ mod tests {
         let back = CommitRecord::decode(&record.encode()).unwrap();
 
         assert_eq!(back, record);
+        assert_eq!(back.reads(), Ok(Some(Incarnation(0xbeef))));
         assert_eq!(back.sources.parse(), Some(sources));
     }
 }

@@ -39,5 +39,5 @@ pub use restore::{NotRestored, Position, Rebuilding, Restoring};
 pub use scan::Scan;
 pub use series::late_windows;
 pub use sources::{Halt, SourceState, Sources, Verdict};
-pub use target::{Counted, Limits, Target};
+pub use target::{Counted, Limits, Recreated, Target};
 pub use transaction::Transaction;

@@ -142,6 +142,7 @@ impl Restoring {
             target.sources = sources;
             target.commit = commit.commit;
             target.committed = NextOffset(commit.next);
+            target.repartition = commit.reads().map_err(|_| NotRestored::CommitRecord)?;
             position.next = Some(target.committed);
             position.duplicates_from = commit.dedup.as_ref().map(|dedup| NextOffset(dedup.from));
         }
@@ -258,5 +259,32 @@ impl Rebuilding {
     /// The set is what it was at the last commit.
     pub fn finish(self, target: &mut Target) {
         target.duplicates.iter_mut().for_each(super::duplicates::Duplicates::fold);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Recreated;
+    use super::*;
+    use crate::model::Incarnation;
+
+    #[test]
+    fn a_position_in_a_repartition_topic_is_no_position_in_the_one_that_was_made_after_it() {
+        let text = include_str!("../../topologies/tenant-insights/topology.yaml");
+        let topology = Arc::new(crate::topology::check(text).unwrap());
+        let mut written = Target::new(Arc::clone(&topology), Partition(0), Limits::default());
+        written.reads(Incarnation(7)).unwrap();
+        let mut transaction = crate::aggregate::Transaction::default();
+        written.prepare(NextOffset(2), &mut transaction);
+        let record = transaction.record.iter().next().unwrap();
+
+        let mut restoring = Restoring::new(topology, Partition(0), Limits::default());
+        restoring.apply(record.key, record.value).unwrap();
+        let (mut target, position) = restoring.finish().unwrap();
+
+        assert_eq!(position.next, Some(NextOffset(2)));
+        assert_eq!(target.reads(Incarnation(7)), Ok(()));
+        let recreated = Recreated { found: Incarnation(8), expected: Incarnation(7) };
+        assert_eq!(target.reads(Incarnation(8)), Err(recreated));
     }
 }

@@ -10,7 +10,8 @@ use super::rows::{RowPlan, instant};
 use super::series::{Place, Series, SeriesKind};
 use super::sources::{Halt, Sources, Verdict};
 use crate::model::{
-    Block, Damaged, HopOne, LogTime, NextOffset, Offset, OutBatch, Partition, RoutingVersion, Unit,
+    Block, Damaged, HopOne, Incarnation, LogTime, NextOffset, Offset, OutBatch, Partition, RoutingVersion,
+    Unit,
     mutation::{self, Mutation},
 };
 use crate::topology::{EventId, Micros, Topology};
@@ -49,6 +50,17 @@ pub struct Counted {
     pub tombstones: u64,
 }
 
+/// The repartition topic is not the one that was read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the repartition topic was recreated: incarnation {found} is not {expected}, where the last commit stands; what was \
+     routed and not yet counted is gone; go on under a new deployment name"
+)]
+pub struct Recreated {
+    pub found: Incarnation,
+    pub expected: Incarnation,
+}
+
 /// The state of one target partition: base, and overlay over it.
 #[derive(Debug)]
 pub struct Target {
@@ -72,6 +84,8 @@ pub struct Target {
     pub(crate) commit: u64,
     /// Next repartition offset of the last commit.
     pub(crate) committed: NextOffset,
+    /// The repartition topic that `committed` counts in, once that is known.
+    pub(crate) repartition: Option<Incarnation>,
     /// The first transaction after a restore must not end before this.
     pub(crate) not_before: NextOffset,
     pub(crate) set_aside: OutBatch,
@@ -101,6 +115,7 @@ impl Target {
             schedule: super::commit::Schedule::default(),
             commit: 0,
             committed: NextOffset(0),
+            repartition: None,
             not_before: NextOffset(0),
             set_aside: OutBatch::default(),
             histories: BTreeMap::new(),
@@ -129,6 +144,18 @@ impl Target {
 
     pub fn committed(&self) -> NextOffset {
         self.committed
+    }
+
+    /// Records of this repartition topic come next. The offsets of one that was made again look the same, and say nothing
+    /// about what was counted.
+    pub fn reads(&mut self, topic: Incarnation) -> Result<(), Recreated> {
+        match self.repartition {
+            Some(expected) if expected != topic => Err(Recreated { found: topic, expected }),
+            _ => {
+                self.repartition = Some(topic);
+                Ok(())
+            }
+        }
     }
 
     /// A transaction that ends before this would let a reader see a pane's past.

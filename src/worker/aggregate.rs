@@ -170,6 +170,9 @@ impl<'a> Member<'a> {
         let partition = batch.source.partition;
         let Some(held) = self.held.get_mut(&partition) else { return Ok(()) };
         let Some(target) = &mut held.target else { return Ok(()) };
+        if let Err(reason) = target.reads(batch.source.incarnation) {
+            return Err(Failure::new(Reaction::Halt, reason));
+        }
         for record in &batch.records {
             let value = batch.value(record).unwrap_or_default();
             if let Some(halted_at) = held.halted_at.filter(|&at| record.offset >= at) {
@@ -241,6 +244,8 @@ impl<'a> Member<'a> {
         let restoring = self.under_its_topology(restoring, repartition).await?;
         let (mut target, position) = restoring.finish().map_err(|error| halt(error.to_string()))?;
         let next = position.next.unwrap_or_default();
+        let topic = self.reader.facts(Topic::Repartition).await?.incarnation;
+        target.reads(topic).map_err(|reason| halt(reason.to_string()))?;
         let first = self.ends_behind(repartition, next).await?.first;
         if committed.is_some_and(|committed| committed > next) {
             let committed = committed.unwrap_or_default();

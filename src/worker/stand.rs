@@ -1,7 +1,7 @@
 //! Where every target stands: its commit record, and what it will have taken at the end of its log.
 
 use super::alone::{Alone, Refused};
-use crate::aggregate::{COMMIT_KEY, CommitRecord, Halt, Scan};
+use crate::aggregate::{COMMIT_KEY, CommitRecord, Halt, Recreated, Scan};
 use crate::model::{NextOffset, Partition, RecordBatch, Topic, TopicPartition};
 use crate::port::{Isolation, Reader};
 use crate::topology::Topology;
@@ -26,16 +26,24 @@ pub(super) async fn begin(
     reader: &mut dyn Reader,
     alone: Option<&Alone>,
 ) -> Result<Vec<Scan>, Refused> {
-    let found = reader.facts(Topic::Repartition).await?.partitions;
+    let found = reader.facts(Topic::Repartition).await?;
     let expected = topology.partitions;
-    if found != expected {
-        let text = format!("the repartition topic has {found} partitions, the topology says {expected}");
+    if found.partitions != expected {
+        let text = format!(
+            "the repartition topic has {} partitions, the topology says {expected}",
+            found.partitions
+        );
         return Err(Refused::Wrong(text));
     }
     let mut scans = Vec::new();
     for target in (0..expected).map(Partition) {
         let record = commit_record(reader, alone, target).await?;
         let unreadable = || Refused::Wrong(unreadable(target));
+        let stands_in = record.as_ref().map_or(Ok(None), CommitRecord::reads).map_err(|_| unreadable())?;
+        if let Some(expected) = stands_in.filter(|&topic| topic != found.incarnation) {
+            let recreated = Recreated { found: found.incarnation, expected };
+            return Err(Refused::Wrong(format!("target {target}: {recreated}")));
+        }
         let mut scan = Scan::new(Arc::clone(topology), record.as_ref()).ok_or_else(unreadable)?;
         let repartition = TopicPartition { topic: Topic::Repartition, partition: target };
         let begins = reader.ends(repartition, Isolation::ReadCommitted).await?.first;

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use thalweg::kafka::topics::{self, Wanted};
-use thalweg::model::{NextOffset, Partition, Role, RoutingVersion, Topic};
+use thalweg::model::{NextOffset, OutRecord, Partition, Role, RoutingVersion, Topic};
 use thalweg::port::{Isolation, Log, Polled};
 use thalweg::route::RoutePosition;
 
@@ -56,6 +56,35 @@ impl Deployment {
         }
         now(consumer.commit(partition, position.to_commit())).unwrap();
         now(consumer.leave()).unwrap();
+    }
+
+    fn repartition_ends(&self) -> Vec<u64> {
+        let mut reader = self.log.reader();
+        let mut ends = |target| now(reader.ends(at(Topic::Repartition, target), Isolation::ReadUncommitted));
+        (0..4).map(|target| ends(target).unwrap().next.0).collect()
+    }
+
+    /// Filled up to where the one before ended.
+    fn make_repartition_topic_again(&self, ends: &[u64]) {
+        let patience = Instant::now() + PATIENCE;
+        while !self.command("topics").arg("--apply").output().unwrap().status.success() {
+            assert!(Instant::now() < patience, "the repartition topic cannot be made");
+            thread::sleep(Duration::from_millis(100));
+        }
+        let mut producer = self.log.producer();
+        for (target, &end) in (0..).zip(ends) {
+            let filler = || OutRecord { value: Some(b"filler".to_vec()), ..OutRecord::default() };
+            for _ in 0..end {
+                producer.send(at(Topic::Repartition, target), filler());
+            }
+        }
+        let mut left: u64 = ends.iter().sum();
+        while left > 0 {
+            for delivery in now(producer.deliveries(Duration::from_secs(10))).unwrap() {
+                delivery.outcome.unwrap();
+                left -= 1;
+            }
+        }
     }
 
     fn make_raw_topic(&self, partitions: u32) {
@@ -195,6 +224,28 @@ fn a_raw_topic_that_was_made_again_halts_by_name_and_is_taken_when_a_person_says
         );
         // Again is no harm.
         assert!(deployment.fine("reroute", &["--new-incarnation", "--apply"]).contains("nothing to restart"));
+    }
+}
+
+/// F37: the topic behind the raw one. Where it ends says nothing: it has as many records as before.
+#[test]
+fn a_repartition_topic_that_was_made_again_halts_by_name_even_if_it_ends_where_it_did() {
+    let (Some(kafka), Some(store)) = (Kafka::shared(), S3::shared()) else { return };
+    let deployment = Deployment::new(kafka, store);
+    deployment.make_topics();
+    produce(&deployment.log, 30, 1_000);
+    deployment.fine("run", &["--until-idle"]);
+    let ends = deployment.repartition_ends();
+    let topic = format!("{}.repartition", deployment.log.settings().deployment);
+    deployment.tool(kafka, "TopicCommand", &["--delete", "--topic", &topic]);
+    deployment.make_repartition_topic_again(&ends);
+    assert_eq!(deployment.repartition_ends(), ends);
+
+    let halted = deployment.refused(1, "run", &["--roles", "aggregate", "--until-idle"]);
+    let refused = deployment.refused(1, "reroute", &["--apply"]);
+
+    for said in [halted, refused] {
+        assert!(said.contains("the repartition topic was recreated: incarnation"), "{said}");
     }
 }
 

@@ -376,6 +376,7 @@ mod tests {
         let record = crate::aggregate::CommitRecord {
             commit: 1,
             next: scan.next().0,
+            repartition: None,
             records: 1,
             sources: scan.sources().into(),
             dedup: None,
