@@ -2,6 +2,8 @@
 //! answer, die, come back with their data, and leave nothing behind.
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
+// Tests are begun in the order of their names: the longest of all comes first.
+mod agreement;
 mod athena;
 mod away;
 mod bad_input;
@@ -54,4 +56,3 @@ mod store_trouble;
 mod support;
 mod tls;
 mod topics;
-mod totals;
