@@ -35,11 +35,21 @@ pub(super) struct Known {
     reading: u64,
 }
 
+/// A short text that is compared by its first and its last eight bytes.
+#[derive(Debug)]
+struct Quoted {
+    text: Box<[u8]>,
+    /// Of the first eight, where there are so many.
+    mask: u64,
+    first: u64,
+    last: u64,
+}
+
 #[derive(Debug)]
 struct Name {
     text: Box<[u8]>,
     /// As it mostly stands in a record: `"name":`.
-    quoted: Box<[u8]>,
+    quoted: Quoted,
     /// The reading in which it was last there.
     seen: u64,
 }
@@ -63,7 +73,41 @@ impl Memory {
 impl Name {
     fn new(text: &[u8]) -> Name {
         let quoted = format!("{}:", serde_json::Value::from(String::from_utf8_lossy(text)));
-        Name { text: text.into(), quoted: quoted.into_bytes().into(), seen: 0 }
+        Name { text: text.into(), quoted: Quoted::new(quoted.into_bytes().into()), seen: 0 }
+    }
+}
+
+impl Quoted {
+    fn new(text: Box<[u8]>) -> Quoted {
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        };
+        let head = text.len().min(8);
+        Quoted {
+            mask: word(&[0xff; 8][..head]),
+            first: word(&text[..head]),
+            last: word(&text[text.len() - head..]),
+            text,
+        }
+    }
+
+    /// Does `bytes` begin with it?
+    #[inline]
+    fn begins(&self, bytes: &[u8]) -> bool {
+        let Some(&first) = bytes.first_chunk::<8>() else { return bytes.starts_with(&self.text) };
+        if u64::from_le_bytes(first) & self.mask != self.first {
+            return false;
+        }
+        match self.text.len() {
+            0..=8 => true,
+            len @ 9..=16 => {
+                let last = bytes.get(len - 8..len).and_then(<[u8]>::first_chunk::<8>);
+                last.is_some_and(|&last| u64::from_le_bytes(last) == self.last)
+            }
+            _ => bytes.starts_with(&self.text),
+        }
     }
 }
 
@@ -73,11 +117,12 @@ impl Known {
         self.reading += 1;
     }
 
-    /// What probably comes after the name at this place, as it would be spelled.
+    /// What came after the name at this place the last time, and its length as it is spelled, if `rest` begins with it.
     #[inline]
-    pub(super) fn guess(&self, after: usize) -> Option<(usize, &[u8])> {
+    pub(super) fn guess(&self, after: usize, rest: &[u8]) -> Option<(usize, usize)> {
         let guess = self.next[after];
-        self.names.get(guess).map(|name| (guess, &name.quoted[..]))
+        let quoted = &self.names.get(guess)?.quoted;
+        quoted.begins(rest).then_some((guess, quoted.text.len()))
     }
 
     /// Where to ask for what comes after `name`.
@@ -110,5 +155,29 @@ impl Known {
         self.names.push(Name::new(text));
         self.sorted.insert(at, self.names.len() - 1);
         self.names.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_begins_with_itself_and_with_nothing_else(
+            text in "[ab\":]{1,20}", behind in "[ab]{0,9}", cut in 0usize..30, changed in 0usize..30,
+        ) {
+            let quoted = Quoted::new(text.as_bytes().into());
+            let mut bytes = [text.as_bytes(), behind.as_bytes()].concat();
+            prop_assert!(quoted.begins(&bytes));
+
+            bytes.truncate(cut);
+            prop_assert_eq!(quoted.begins(&bytes), bytes.starts_with(text.as_bytes()));
+            if let Some(byte) = bytes.get_mut(changed) {
+                *byte ^= 1;
+            }
+            prop_assert_eq!(quoted.begins(&bytes), bytes.starts_with(text.as_bytes()));
+        }
     }
 }

@@ -6,12 +6,12 @@
 //! before. One record never fails its batch, and nothing after this room refuses: all bounds of
 //! `model::limits` hold for every event that leaves it.
 //!
-//! One walk over the bytes, driven by a plan of the declared fields; UTF-8 is checked once a record;
-//! nothing is allocated for an event but the growth of columns. The sum: about 8,000 instructions for a
-//! marketplace event of 390 bytes, hash and UTF-8 check included; a quarter is scanning strings. It
-//! never guesses a value: `null` is absent, a time names its offset, a number is exact or refused, and
-//! no name may stand twice in an object that is read. What is no JSON is named so before any other
-//! reason; else the first thing that is wrong counts.
+//! One walk over the bytes, driven by a plan of the declared fields, after one pass that finds out whether
+//! the record is ASCII (then it is UTF-8) and free of escapes (then strings end at the next quote);
+//! nothing is allocated for an event but the growth of columns. It never guesses a value: `null` is
+//! absent, a time names its offset, a number is exact or refused, and no name may stand twice in an
+//! object that is read. What is no JSON is named so before any other reason; else the first thing that
+//! is wrong counts.
 
 mod columns;
 mod identity;
@@ -35,6 +35,7 @@ mod rules;
 #[cfg(test)]
 mod sample;
 
+use crate::model::plain::survey;
 use crate::model::{EventBatch, RECORD_BYTES_MAX, RecordBatch, RecordSlice, Refused, Rejection, Span};
 use crate::topology::{Field, Topology};
 use identity::{Identified, Identity};
@@ -143,13 +144,14 @@ impl Decoder {
             return Err(Refusal::whole(Rejection::TooLarge));
         }
         let start = record.value.start as usize;
-        if let Err(error) = simdutf8::basic::from_utf8(value).map_err(|_| std::str::from_utf8(value)) {
-            let good = error.map_or_else(|error| error.valid_up_to(), str::len);
+        let (is_ascii, is_plain) = survey(value);
+        if !is_ascii && simdutf8::basic::from_utf8(value).is_err() {
+            let good = std::str::from_utf8(value).map_or_else(|error| error.valid_up_to(), str::len);
             return Err(Refusal::at(Rejection::InvalidUtf8, start + good));
         }
         let (row, columns) = (events.offset.len(), &mut events.columns[..]);
         let bytes: &'a [u8] = texts.bytes;
-        let json = Json::new(&bytes[..start + value.len()], start);
+        let json = Json::surveyed(&bytes[..start + value.len()], start, is_plain);
         let mut reader = Reader { plan: &self.plan, json, texts, memory: &mut self.memory, skipped: 0 };
         if let Err(refusal) = reader.event(columns) {
             return Err(syntax_first(refusal, Json::new(&bytes[..start + value.len()], start)));

@@ -53,12 +53,22 @@ pub(super) struct Member {
     pub(super) fields: Vec<usize>,
     /// The object that longer paths go through.
     pub(super) inside: Option<usize>,
+    /// The field, and how it is read, where it is the only one and no path goes further: of nearly every member.
+    pub(super) only: Option<(usize, Read)>,
 }
 
 impl Plan {
     pub(super) fn new(fields: &[Field]) -> Plan {
         let mut plan = Plan::default();
         plan.add_struct(fields, "");
+        let Plan { structs, objects } = &mut plan;
+        for object in objects {
+            for member in &mut object.members {
+                if let (&[field], None) = (&member.fields[..], member.inside) {
+                    member.only = Some((field, structs[object.owner].fields[field].read));
+                }
+            }
+        }
         plan
     }
 
@@ -105,6 +115,7 @@ impl Plan {
                 name: name.as_bytes().into(),
                 fields: here.into_iter().map(|(field, _)| field).collect(),
                 inside: (!deeper.is_empty()).then(|| self.add_object(owner, &deeper)),
+                only: None,
             });
         }
         members.sort_by(|a, b| order(&a.name, &b.name));

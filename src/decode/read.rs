@@ -54,6 +54,9 @@ impl<'b> Reader<'_, 'b> {
             let start = self.json.at;
             let name = self.name(object, after)?;
             let is_held = match plan.members.get(name) {
+                Some(&Member { only: Some((field, read)), .. }) => {
+                    self.field((plan.owner, field, read), columns, depth + 1)?
+                }
                 Some(member) => self.value(member, plan.owner, columns, depth + 1)?,
                 None => self.json.skip(depth + 1).map(|()| false)?,
             };
@@ -73,9 +76,8 @@ impl<'b> Reader<'_, 'b> {
     /// Steps over a member's name to its value. Those that are declared come first.
     fn name(&mut self, object: usize, after: usize) -> Result<usize> {
         let (start, known) = (self.json.at, &mut self.memory.objects[object]);
-        if let Some((guess, quoted)) = known.guess(after)
-            && self.json.eat(quoted)
-        {
+        if let Some((guess, len)) = known.guess(after, self.json.rest()) {
+            self.json.at += len;
             self.json.space();
             return if known.see(guess) { Ok(guess) } else { repeated(start) };
         }
@@ -93,8 +95,8 @@ impl<'b> Reader<'_, 'b> {
 
     /// A declared member's value, once for each of its fields. Do they hold all of it?
     fn value(&mut self, member: &Member, owner: usize, columns: &mut [Column], depth: usize) -> Result<bool> {
+        let read = |field: usize| (owner, field, self.plan.structs[owner].fields[field].read);
         match (&member.fields[..], member.inside) {
-            (&[field], None) => self.field(owner, field, columns, depth),
             (&[], Some(inside)) => self.nested(inside, columns, depth).map(|()| false),
             // Read once for both.
             (&[field], Some(inside)) if self.json.peek() == b'{' && self.is_json(owner, field) => {
@@ -108,7 +110,7 @@ impl<'b> Reader<'_, 'b> {
                 let mut is_held = false;
                 for &field in fields {
                     (self.json.at, self.json.nodes) = (start, nodes);
-                    is_held |= self.field(owner, field, columns, depth)?;
+                    is_held |= self.field(read(field), columns, depth)?;
                 }
                 if let Some(inside) = inside {
                     let behind = (self.json.at, self.json.nodes);
@@ -136,10 +138,22 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    fn field(&mut self, owner: usize, field: usize, columns: &mut [Column], depth: usize) -> Result<bool> {
-        let read = self.plan.structs[owner].fields[field].read;
+    /// The value of one field: of a struct its place, and how it is read.
+    fn field(
+        &mut self,
+        (owner, field, read): (usize, usize, Read),
+        columns: &mut [Column],
+        depth: usize,
+    ) -> Result<bool> {
         let column = &mut columns[field];
         let done = match (read, column) {
+            // What most values are.
+            (Read::Scalar(Scalar::Text), Column::Text(to)) if self.json.peek() == b'"' => {
+                self.string().map(|text| {
+                    to.push(text);
+                    true
+                })
+            }
             (Read::Scalar(scalar), column) => self.scalar(scalar, depth).map(|cell| {
                 cell.into_iter().for_each(|cell| push(column, cell));
                 true
@@ -252,9 +266,7 @@ impl<'b> Reader<'_, 'b> {
                 return Ok(Some(Cell::Number(i64::from(first == b't'))));
             }
             (Scalar::Text | Scalar::Uuid | Scalar::Time | Scalar::Date, b'"') => {
-                self.json.node()?;
-                let string = self.json.string()?;
-                let text = self.texts.keep(string);
+                let text = self.string()?;
                 self.text(scalar, text)
             }
             (Scalar::Int | Scalar::Decimal { .. } | Scalar::Double, b'-' | b'0'..=b'9') => {
@@ -267,6 +279,12 @@ impl<'b> Reader<'_, 'b> {
             }
         };
         cell.map(Some).map_err(|reason| Refusal::at(reason, start))
+    }
+
+    fn string(&mut self) -> Result<Span> {
+        self.json.node()?;
+        let string = self.json.string()?;
+        Ok(self.texts.keep(string))
     }
 
     fn text(&mut self, scalar: Scalar, text: Span) -> std::result::Result<Cell, Rejection> {

@@ -14,6 +14,7 @@ mod limits;
 pub mod mutation;
 mod number;
 mod path_text;
+pub(crate) mod plain;
 mod position;
 mod record;
 mod rejection;
