@@ -16,6 +16,10 @@ pub struct BlockWriter {
     known: HashTable<u32>,
     hasher: FixedState,
     keys: Section,
+    /// Where each key's prefix lies in its section.
+    prefixes: Vec<Range<usize>>,
+    /// Places of keys behind their hashes.
+    known_keys: HashTable<(u64, u32)>,
     units: Section,
     rows: Section,
     /// Values of the rows, in their order.
@@ -48,6 +52,8 @@ impl Default for BlockWriter {
             known: HashTable::new(),
             hasher: FixedState::with_seed(0x7468_616c_7765_6732),
             keys: Section::default(),
+            prefixes: Vec::new(),
+            known_keys: HashTable::new(),
             units: Section::default(),
             rows: Section::default(),
             cells: Writer::default(),
@@ -86,13 +92,25 @@ impl BlockWriter {
         place
     }
 
-    /// The place of a key that is not in the block yet.
-    pub fn push_key(&mut self, aggregate: u16, tenant: u32, prefix: &[u8]) -> u32 {
+    /// The place of a key; each stands in the block once. `hash` is the prefix's.
+    pub fn key(&mut self, hash: u64, aggregate: u16, tenant: &[u8], prefix: &[u8]) -> u32 {
+        let (bytes, prefixes) = (&self.keys.to.bytes, &self.prefixes);
+        let is_it = |&(other, place): &(u64, u32)| {
+            other == hash && bytes[prefixes[place as usize].clone()] == *prefix
+        };
+        if let Some(&(_, place)) = self.known_keys.find(hash, is_it) {
+            return place;
+        }
+        let tenant = self.text(tenant);
         let to = &mut self.keys.to;
         to.varint(u64::from(aggregate));
         to.varint(u64::from(tenant));
         to.blob(prefix);
-        self.keys.next()
+        let end = to.bytes.len();
+        self.prefixes.push(end - prefix.len()..end);
+        let place = self.keys.next();
+        self.known_keys.insert_unique(hash, (hash, place), |&(hash, _)| hash);
+        place
     }
 
     /// A row of the unit under way. Its cells are those written since the row before.
@@ -141,6 +159,8 @@ impl BlockWriter {
         self.history.drain(&mut to);
         self.spans.clear();
         self.known.clear();
+        self.prefixes.clear();
+        self.known_keys.clear();
         self.unit = Open::default();
         to.bytes
     }
@@ -186,13 +206,15 @@ mod tests {
         for (at, (rows, has_history)) in (3u64..).zip(units) {
             let (first, histories) = (block.rows.len() as u32, block.history.len() as u32);
             for (element, &name) in (0u32..).zip(rows) {
-                let text = [name % 3];
-                let tenant = to.text(&text);
-                if tenant as usize == block.texts.len() {
-                    block.texts.push(text.to_vec());
+                let text = vec![name % 3];
+                // Some have the same hash.
+                let key = to.key(u64::from(name % 5), u16::from(name), &text, &[name]);
+                if key as usize == block.keys.len() {
+                    let known = block.texts.iter().position(|known| *known == text);
+                    let tenant = known.unwrap_or(block.texts.len()) as u32;
+                    block.keys.push(Key { aggregate: u16::from(name), tenant, prefix: vec![name] });
+                    block.texts.extend(known.is_none().then_some(text));
                 }
-                let key = to.push_key(u16::from(name), tenant, &[name]);
-                block.keys.push(Key { aggregate: u16::from(name), tenant, prefix: vec![name] });
                 let cells = to.cells.bytes.len();
                 (0..name % 4).for_each(|_| to.cells.u8(name));
                 block.cells.extend((0..name % 4).map(|_| name));

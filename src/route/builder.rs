@@ -1,18 +1,24 @@
 //! One open block: the units of one source for one target since the last block was closed.
 
 use super::contribution::Datum;
-use super::key_table::Entry;
-use super::plan::{SlotPlan, SlotSource};
+use super::plan::SlotSource;
 use crate::model::{BlockWriter, EventTime, Offset, RoutingVersion, Source};
 use crate::topology::CellKind;
 
 #[derive(Default)]
 pub(super) struct Builder {
-    /// Distinct for each block of a source.
-    number: u64,
     prev: Option<Offset>,
     block: BlockWriter,
+    /// For each key of the block.
+    counted: Vec<Counted>,
     scratch: Vec<u8>,
+}
+
+/// Offset of the event that a key last got a row from, and what this event was counted for.
+#[derive(Clone, Copy)]
+struct Counted {
+    event: Offset,
+    present: u64,
 }
 
 impl Builder {
@@ -27,45 +33,46 @@ impl Builder {
     }
 
     /// `prev` is the offset of the unit before the first one.
-    pub(super) fn begin(&mut self, number: u64, prev: Option<Offset>) {
-        self.number = number;
+    pub(super) fn begin(&mut self, prev: Option<Offset>) {
         self.prev = prev;
     }
 
-    /// Adds one element's row to the unit that is being built.
+    /// The key's place in the block: the hash of its beginning, its aggregate and tenant, and the beginning itself.
+    pub(super) fn key(&mut self, hash: u64, aggregate: u16, tenant: &[u8], prefix: &[u8]) -> u32 {
+        let place = self.block.key(hash, aggregate, tenant, prefix);
+        if place as usize == self.counted.len() {
+            self.counted.push(Counted { event: Offset(u64::MAX), present: 0 });
+        }
+        place
+    }
+
+    /// Adds one element's row to the unit that is being built. `holds`: the slots whose conditions do.
     pub(super) fn push_row(
         &mut self,
-        (aggregate, slots): (usize, &[SlotPlan]),
-        (entry, prefix): (&mut Entry, &[u8]),
-        tenant: &str,
+        slots: &[SlotSource],
+        key: u32,
         (event, element): (Offset, u32),
+        mut holds: u64,
         values: &[Datum<'_>],
     ) {
-        if entry.block != self.number {
-            (entry.block, entry.place) = (self.number, self.push_key(aggregate, tenant, prefix));
-        }
-        if entry.event != event.0 {
-            (entry.event, entry.counted) = (event.0, 0);
-        }
+        let counted = self.counted[key as usize];
+        let before = if counted.event == event { counted.present } else { 0 };
         let cells = self.block.cells.bytes.len();
         let mut present = 0;
-        for slot in slots {
-            if !super::condition::holds(&slot.when, |column| values[column]) {
-                continue;
-            }
-            let is_here = match slot.source {
+        while holds != 0 {
+            let slot = holds.trailing_zeros();
+            holds &= holds - 1;
+            let is_here = match slots[slot as usize] {
                 SlotSource::EachElement => true,
-                SlotSource::FirstElement => entry.counted & slot.bit == 0,
+                SlotSource::FirstElement => before & (1 << slot) == 0,
                 SlotSource::Column { column, cell, scalar } => {
                     self.push_cell(cell, values[column], |out| values[column].write_text(out, scalar))
                 }
             };
-            if is_here {
-                present |= slot.bit;
-            }
+            present |= u64::from(is_here) << slot;
         }
-        entry.counted |= present;
-        self.block.push_row(entry.place, element, present, cells);
+        self.counted[key as usize] = Counted { event, present: before | present };
+        self.block.push_row(key, element, present, cells);
     }
 
     pub(super) fn push_history(&mut self, history: u16, key: &[u8], value: &[u8]) {
@@ -79,13 +86,8 @@ impl Builder {
 
     /// Hands out the block's record and leaves the builder empty.
     pub(super) fn close(&mut self, source: Source, version: RoutingVersion) -> Vec<u8> {
+        self.counted.clear();
         self.block.finish(source, version, self.prev.take())
-    }
-
-    fn push_key(&mut self, aggregate: usize, tenant: &str, prefix: &[u8]) -> u32 {
-        let tenant = self.block.text(tenant.as_bytes());
-        let aggregate = u16::try_from(aggregate).expect("a topology has few aggregates");
-        self.block.push_key(aggregate, tenant, prefix)
     }
 
     /// Whether there was a value to put.

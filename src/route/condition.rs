@@ -10,7 +10,7 @@ pub(super) fn holds<'a>(condition: &Condition, column: impl Fn(usize) -> Datum<'
         || condition.any.iter().any(|all| all.iter().all(|test| check(&test.check, column(test.column))))
 }
 
-fn check(test: &Check, value: Datum<'_>) -> bool {
+pub(super) fn check(test: &Check, value: Datum<'_>) -> bool {
     match test {
         Check::OneOf(literals) => literals.iter().any(|literal| is_equal(value, literal)),
         Check::Present(wanted) => value.is_present() == *wanted,

@@ -1,8 +1,9 @@
 //! From an event to its contributions: which input takes it, and what each element's columns hold.
 
 use super::condition::holds;
+use super::plan::AggregatePlan;
 use crate::model::{Column, EventBatch, Span, write_date, write_decimal, write_double, write_time};
-use crate::topology::{Aggregate, Condition, Expression, Input, Scalar};
+use crate::topology::{Condition, Expression, Scalar};
 use std::ops::Range;
 
 /// One value of an event or a contribution. Text points into the batch.
@@ -76,21 +77,21 @@ impl<'a> Event<'a> {
     }
 }
 
+/// Calls `each` once for every contribution of the event, with the element's number, the slots whose conditions hold,
+/// and the values of the aggregate's columns. Gives the number of products that were too large and so are absent.
+///
 /// The first input whose `when` holds takes the event.
-fn input_of<'t>(aggregate: &'t Aggregate, event: Event<'_>) -> Option<&'t Input> {
-    aggregate.inputs.iter().find(|input| event.satisfies(&input.when))
-}
-
-/// Calls `each` once for every contribution of the event, with the element's number and the values of the
-/// aggregate's columns. Gives the number of products that were too large and so are absent.
 pub(super) fn for_each<'a>(
-    aggregate: &Aggregate,
-    event: Event<'a>,
+    aggregate: &AggregatePlan,
+    (event, answers): (Event<'a>, u64),
     values: &mut Vec<Datum<'a>>,
-    mut each: impl FnMut(u32, &[Datum<'a>]),
+    mut each: impl FnMut(u32, u64, &[Datum<'a>]),
 ) -> u64 {
-    let Some(input) = input_of(aggregate, event) else { return 0 };
+    let Some(input) = aggregate.inputs.iter().find(|input| input.when.holds(answers, event)) else {
+        return 0;
+    };
     let mut overflowed = 0;
+    let present = input.present(answers);
     let column = input.each.map(|field| &event.batch.columns[field]);
     let places: Range<usize> = column.map_or(0..1, |column| column.range(event.row));
     for (index, at) in (0u32..).zip(places) {
@@ -100,7 +101,8 @@ pub(super) fn for_each<'a>(
             Some(expression) => evaluate(expression, event, &element, &mut overflowed),
             None => Datum::Absent,
         }));
-        each(index, values);
+        let tested = input.tested.iter().filter(|(_, when)| holds(when, |column| values[column]));
+        each(index, tested.fold(present, |all, (bit, _)| all | bit), values);
     }
     overflowed
 }

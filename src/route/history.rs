@@ -1,12 +1,13 @@
 //! Histories: one record of a history topic for each event that it selects, ready to be written.
 
 use super::contribution::{Datum, Event};
-use super::key_table::text;
+use super::key_text::text;
 use super::plan::Plan;
 use crate::model::{
-    Column, Coordinate, begin_key, begin_member, write_json_string, write_member, write_time_micros,
+    Column, Coordinate, Source, begin_key, begin_member, write_json_string, write_member, write_time_micros,
 };
 use crate::topology::{Field, FieldType, History, Scalar};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A history's record of one event, in memory that is used again.
 #[derive(Default)]
@@ -14,6 +15,8 @@ pub(super) struct HistoryRecord {
     pub(super) key: Vec<u8>,
     pub(super) value: Vec<u8>,
     text: Vec<u8>,
+    /// What stands between time and offset in every record of one source.
+    middle: Option<(Source, Vec<u8>)>,
 }
 
 impl HistoryRecord {
@@ -23,18 +26,18 @@ impl HistoryRecord {
         &mut self,
         plan: &Plan,
         place: usize,
-        event: Event<'_>,
+        (event, answers): (Event<'_>, u64),
         tenant: &str,
     ) -> Option<Option<u32>> {
         let topology = &plan.topology;
         let history = &topology.histories[place];
-        if !event.satisfies(&history.when) {
+        if !plan.histories[place].holds(answers, event) {
             return None;
         }
         if history.by.iter().any(|&field| !event.field(field).is_present()) {
             return Some(None);
         }
-        let HistoryRecord { key, value, text: scratch } = self;
+        let HistoryRecord { key, value, text: scratch, middle } = self;
         key.clear();
         begin_key(key, "history", &history.name, tenant);
         for &field in &history.by {
@@ -45,12 +48,17 @@ impl HistoryRecord {
         }
         key.push(b'}');
         // All records of one entity stand in one partition, so only the key up to `by` decides.
-        let target = plan.target(key);
+        let target = plan.target(xxh3_64(key));
         key.extend_from_slice(b",\"event_id\":");
         write_event_id(key, event);
         key.push(b'}');
         value.clear();
-        write_value(value, &topology.events.fields, history, event);
+        let source = event.batch.source;
+        if middle.as_ref().is_none_or(|(known, _)| *known != source) {
+            *middle = Some((source, middle_of(source)));
+        }
+        let (_, middle) = middle.as_ref().expect("set above");
+        write_value(value, &topology.events.fields, history, event, middle);
         Some(Some(target))
     }
 }
@@ -66,18 +74,18 @@ fn write_event_id(out: &mut Vec<u8>, event: Event<'_>) {
     }
 }
 
-fn write_value(out: &mut Vec<u8>, fields: &[Field], history: &History, event: Event<'_>) {
+fn middle_of(Source { incarnation, partition }: Source) -> Vec<u8> {
+    format!("\",\"coordinate\":{{\"incarnation\":\"{incarnation}\",\"partition\":{partition},\"offset\":")
+        .into_bytes()
+}
+
+fn write_value(out: &mut Vec<u8>, fields: &[Field], history: &History, event: Event<'_>, middle: &[u8]) {
     let batch = event.batch;
     out.extend_from_slice(b"{\"event_time\":\"");
     write_time_micros(out, batch.event_time[event.row].0);
-    let source = batch.source;
-    out.extend_from_slice(
-        format!(
-            "\",\"coordinate\":{{\"incarnation\":\"{}\",\"partition\":{},\"offset\":{}}},\"columns\":{{",
-            source.incarnation, source.partition, batch.offset[event.row]
-        )
-        .as_bytes(),
-    );
+    out.extend_from_slice(middle);
+    out.extend_from_slice(itoa::Buffer::new().format(batch.offset[event.row].0).as_bytes());
+    out.extend_from_slice(b"},\"columns\":{");
     for &field in &history.columns {
         begin_member(out, &fields[field].name);
         write_field(out, &fields[field], event, &batch.columns[field], event.row);

@@ -3,10 +3,11 @@
 use super::builder::Builder;
 use super::contribution::{Event, for_each};
 use super::history::HistoryRecord;
-use super::key_table::{KeyTable, text};
+use super::key_text::{KeyText, text};
 use super::plan::Plan;
 use super::session::Tally;
 use crate::model::{EventBatch, NextOffset, Offset, Partition, Source};
+use xxhash_rust::xxh3::xxh3_64;
 
 pub(super) struct Lane {
     pub(super) source: Source,
@@ -15,9 +16,7 @@ pub(super) struct Lane {
     /// For each target the offset of the last unit, also of one that stands in an open block.
     pub(super) last: Vec<Option<Offset>>,
     builders: Vec<Builder>,
-    keys: KeyTable,
-    /// Number of the block that was begun last.
-    blocks: u64,
+    key: KeyText,
     /// Targets that the event at hand has rows for.
     touched: Vec<u32>,
     tenant: Vec<u8>,
@@ -31,8 +30,7 @@ impl Lane {
             position: at,
             builders: last.iter().map(|_| Builder::default()).collect(),
             last,
-            keys: KeyTable::new(),
-            blocks: 0,
+            key: KeyText::default(),
             touched: Vec::new(),
             tenant: Vec::new(),
             history: HistoryRecord::default(),
@@ -48,7 +46,6 @@ impl Lane {
         tally: &mut Tally,
         full: &mut impl FnMut(Partition, Vec<u8>),
     ) {
-        self.keys.bound();
         let mut values = Vec::new();
         for row in 0..batch.len() {
             let event = Event { batch, row };
@@ -71,22 +68,20 @@ impl Lane {
         tally: &mut Tally,
     ) {
         let offset = event.batch.offset[event.row];
-        for (place, aggregate) in plan.topology.aggregates.iter().enumerate() {
-            tally.overflowed += for_each(aggregate, event, values, |element, values| {
-                let Some((entry, prefix)) = self.keys.find(plan, place, tenant, values) else {
+        let event = (event, plan.tests.answers(event));
+        self.key.set_tenant(tenant.as_bytes());
+        for (place, aggregate) in (0u16..).zip(&plan.aggregates) {
+            tally.overflowed += for_each(aggregate, event, values, |element, holds, values| {
+                let Some(prefix) = self.key.write(aggregate, values) else {
                     tally.no_key += 1;
                     return;
                 };
-                let target = entry.target as usize;
+                let hash = xxh3_64(prefix);
+                let target = plan.target(hash) as usize;
                 let builder = &mut self.builders[target];
-                touch(builder, target, &mut self.touched, &mut self.blocks, self.last[target]);
-                builder.push_row(
-                    (place, &plan.slots[place]),
-                    (entry, prefix),
-                    tenant,
-                    (offset, element),
-                    values,
-                );
+                touch(builder, target, &mut self.touched, self.last[target]);
+                let key = builder.key(hash, place, tenant.as_bytes(), prefix);
+                builder.push_row(&aggregate.slots, key, (offset, element), holds, values);
             });
         }
         for place in 0..plan.topology.histories.len() {
@@ -96,7 +91,7 @@ impl Lane {
                 Some(Some(target)) => {
                     let target = target as usize;
                     let builder = &mut self.builders[target];
-                    touch(builder, target, &mut self.touched, &mut self.blocks, self.last[target]);
+                    touch(builder, target, &mut self.touched, self.last[target]);
                     let place = u16::try_from(place).expect("a topology has few histories");
                     builder.push_history(place, &self.history.key, &self.history.value);
                 }
@@ -137,16 +132,9 @@ impl Lane {
 }
 
 /// Notes that the event at hand has something for this target; begins a block if none is open.
-fn touch(
-    builder: &mut Builder,
-    target: usize,
-    touched: &mut Vec<u32>,
-    blocks: &mut u64,
-    last: Option<Offset>,
-) {
+fn touch(builder: &mut Builder, target: usize, touched: &mut Vec<u32>, last: Option<Offset>) {
     if builder.is_empty() {
-        *blocks += 1;
-        builder.begin(*blocks, last);
+        builder.begin(last);
     }
     let target = target as u32;
     // One event has few targets, and mostly the one that it touched just now.

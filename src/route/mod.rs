@@ -18,13 +18,14 @@ mod condition;
 mod contribution;
 mod dead_letter;
 mod history;
-mod key_table;
+mod key_text;
 mod lane;
 mod plan;
 mod position;
 mod session;
 #[cfg(test)]
 mod testing;
+mod when;
 
 pub use position::{ForeignPosition, RoutePosition};
 pub use session::{Opening, Outgoing, Pace, Sequence, Session, Tally};
