@@ -41,7 +41,7 @@ impl<'a> Json<'a> {
         Json { bytes, at, nodes: 0, is_plain: false }
     }
 
-    /// Of a record of which [`survey`] has said whether it is plain.
+    /// Of a record of which it is known whether it is plain.
     pub(super) fn surveyed(bytes: &'a [u8], at: usize, is_plain: bool) -> Self {
         Json { bytes, at, nodes: 0, is_plain }
     }
